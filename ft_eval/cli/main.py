@@ -1,0 +1,70 @@
+"""The entry point, and the one place where an exception becomes an exit code.
+
+    0 done    2 a mistake the user can mend (one line, no traceback)    130 interrupted
+
+Our own bugs keep their traceback.
+"""
+
+import sys
+
+import click
+
+from ft_eval import __version__
+from ft_eval.cli.convert import convert
+from ft_eval.cli.lm_eval import lm_eval
+from ft_eval.cli.probe import probe
+from ft_eval.cli.report import report
+from ft_eval.cli.run import run
+from ft_eval.cli.tasks import tasks
+from ft_eval.cli.toy import toy
+from ft_eval.errors import FtEvalError
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": _kebab, "max_content_width": 110}
+)
+@click.version_option(__version__, message="ft-eval %(version)s")
+def cli() -> None:
+    """Does a latent model beat its baseline, by how much, and is it real?
+
+    \b
+    ft-eval run --ckpt ckpts/ --tasks gsm8k,humaneval_plus    evaluate checkpoints
+    ft-eval report                                           write report.html of the latest run
+    ft-eval tasks                                            list the tasks
+    ft-eval toy path                                         a small latent model and its baseline to try it on
+
+    Flags may be spelled with - or _, as in lm-eval.
+    """  # noqa: D301 — click's \b keeps the lines apart
+
+
+for command in (run, report, probe, tasks, toy, convert, lm_eval):
+    cli.add_command(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    try:
+        cli(args=arguments, prog_name="ft-eval", standalone_mode=False)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except FtEvalError as error:
+        click.echo(f"error: {one_line(str(error))}", err=True)
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output has gone: `ft-eval tasks | head`
+        sys.stderr.close()
+        sys.exit(141)
+
+
+def one_line(text: str) -> str:
+    """The text on one line, without control characters: names of files and tasks come from outside."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())

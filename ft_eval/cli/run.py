@@ -1,0 +1,99 @@
+"""`ft-eval run`: parse, plan, execute, print the table and the next command."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from ft_eval.cli.options import parse_batch_size, parse_limit, parse_names
+
+_FOLDER = click.Path(file_okay=True, path_type=Path)
+
+
+@click.command(short_help="Evaluate checkpoints on tasks.")
+@click.option(
+    "--ckpt",
+    multiple=True,
+    metavar="NAME",
+    help="A checkpoint, a folder of checkpoints, or a name in --checkpoints. Repeatable.",
+)
+@click.option(
+    "--checkpoints", "checkpoints_file", type=_FOLDER, metavar="FILE", help="A checkpoints.toml: names, pairs, κ."
+)
+@click.option("--adapter", metavar="NAME", help="A model class, as module:Class or an entry point, for other layouts.")
+@click.option("--tasks", "-t", multiple=True, metavar="A,B", help="Tasks, groups or tags; see `ft-eval tasks`.")
+@click.option("--limit", "-L", metavar="N", help="The first N documents of each task, or a share below 1.")
+@click.option(
+    "--num-fewshot", "-f", type=click.IntRange(min=0), metavar="N", help="Few-shot examples; default: each task's own."
+)
+@click.option(
+    "--latents",
+    multiple=True,
+    metavar="A,B",
+    help="Where Z comes from: prior (default), posterior, zero, fixed, shuffled.",
+)
+@click.option("--z-draws", metavar="K", help="Draws of Z per item: a number (default 1), or auto.")
+@click.option("--seed", type=int, default=1234, show_default=True, help="Seed of Z and of sampling.")
+@click.option("--batch-size", "-b", default="auto", show_default=True, metavar="N", help="Rows in one forward pass.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--dtype", default="auto", show_default=True, help="auto (what the checkpoint names), float32, bfloat16 or float16."
+)
+@click.option(
+    "--output-path", "-o", type=_FOLDER, metavar="DIR", help="The run's folder; default: runs/<id of the work>."
+)
+@click.option("--data-dir", type=_FOLDER, metavar="DIR", help="Datasets in the hub's layout, as DIR/ORG/NAME.")
+@click.option("--offline", is_flag=True, help="Open no network connection.")
+@click.option("--dry-run", is_flag=True, help="Print the plan (jobs, documents, tokens) and stop.")
+def run(  # noqa: PLR0917 — click passes every option by name
+    ckpt: tuple[str, ...],
+    checkpoints_file: Path | None,
+    adapter: str | None,
+    tasks: tuple[str, ...],
+    limit: str | None,
+    num_fewshot: int | None,
+    latents: tuple[str, ...],
+    z_draws: str | None,
+    seed: int,
+    batch_size: str,
+    device: str,
+    dtype: str,
+    output_path: Path | None,
+    data_dir: Path | None,
+    offline: bool,
+    dry_run: bool,
+) -> None:
+    """Evaluate checkpoints on tasks.
+
+    A run that was interrupted goes on when the same command is typed again; what is answered is never asked twice.
+    """
+    from ft_eval.cli.quiet import quiet_libraries
+
+    quiet_libraries(offline=offline)
+    from ft_eval.cli.running import run_plan, show_plan
+    from ft_eval.engine.loading import latent_policy, resolve_device
+    from ft_eval.harness.mirror import DataSource
+    from ft_eval.harness.tasks import TaskOptions
+    from ft_eval.plan import RunOptions, plan_run
+    from ft_eval.records import EngineOptions
+
+    names = parse_names(latents) or (("prior",) if z_draws else ())
+    options = RunOptions(
+        checkpoints=parse_names(ckpt),
+        checkpoints_file=checkpoints_file,
+        adapter=adapter,
+        tasks=parse_names(tasks),
+        task_options=TaskOptions(limit=parse_limit(limit), num_fewshot=num_fewshot),
+        latents=tuple(latent_policy(name, z_draws or "1") for name in names),
+        seed=seed,
+        dtype=dtype,
+        engine=EngineOptions(batch_size=parse_batch_size(batch_size), device=resolve_device(device)),
+        source=DataSource(data_dir=data_dir, offline=offline),
+        command=shlex.join(["ft-eval", *sys.argv[1:]]),
+    )
+    planned = plan_run(options)
+    if dry_run:
+        show_plan(planned)
+    else:
+        run_plan(planned, output_path or Path("runs") / planned.plan.run_id)

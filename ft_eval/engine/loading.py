@@ -1,0 +1,109 @@
+"""From a checkpoint folder to an engine that answers. Chooses device and data type; knows no task and no run."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from ft_eval.engine.engine import Engine
+from ft_eval.errors import UsageError, did_you_mean
+from ft_eval.model.adapters.opening import open_model
+from ft_eval.model.stored import stored_dtype
+from ft_eval.model.tokenizer import Tokenizer
+from ft_eval.records import EngineOptions, LatentPolicy, LatentSource
+
+DEFAULT_SEED = 1234
+"""The seed of Z and of sampling noise when none is given; lm-eval's own for its other seeds."""
+
+AUTO_DRAWS = 128
+"""K at most where `--z-draws auto` decides item by item."""
+MAX_DRAWS = 2**20
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelArguments:
+    """What it takes to load a model, in the words of the command line."""
+
+    path: Path
+    dtype: str = "auto"
+    """auto (what config.json names), float32, bfloat16 or float16."""
+    device: str = "auto"
+    """auto (a GPU where there is one), cpu, cuda, cuda:N."""
+    batch_size: int | None = None
+    adapter: str | None = None
+    """The name of a model class for a checkpoint that is not in a known layout; None finds the layout out."""
+    latents: LatentPolicy = field(default_factory=LatentPolicy)
+    """Used for a latent model, left out for a baseline."""
+    seed: int = DEFAULT_SEED
+
+
+def resolve_device(device: str) -> str:
+    """The device's name as torch knows it.
+
+    Raises:
+        UsageError: an unknown device, or one that this machine doesn't have.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isascii()) or (number and not number.isdigit()):
+        raise UsageError(f"--device {device}: unknown device; choose auto, cpu, cuda or cuda:N")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"--device {device}: this machine has {torch.cuda.device_count()} CUDA devices; choose cpu or auto"
+        )
+    return device
+
+
+def resolve_dtype(dtype: str, *, stored: str) -> str:
+    """The data type's name: `stored` (what config.json names) for auto.
+
+    Raises:
+        UsageError: an unknown data type.
+    """
+    name = stored if dtype == "auto" else dtype
+    if name not in _DTYPES:
+        raise UsageError(
+            f"--dtype {name}: unknown data type{did_you_mean(name, _DTYPES)}; choose auto or {', '.join(_DTYPES)}"
+        )
+    return name
+
+
+def latent_policy(source: str, z_draws: str = "1") -> LatentPolicy:
+    """The policy of that name with that many draws: a number, or auto.
+
+    Raises:
+        UsageError: an unknown name, or fewer than one draw.
+    """
+    known = [str(member) for member in LatentSource]
+    if source not in known:
+        raise UsageError(
+            f"--latents {source}: unknown policy{did_you_mean(source, known)}; choose from {', '.join(known)}"
+        )
+    adaptive = z_draws == "auto"
+    if not adaptive and not (z_draws.isascii() and z_draws.isdigit() and 1 <= int(z_draws) <= MAX_DRAWS):
+        raise UsageError(f"--z-draws {z_draws}: expected auto or a number from 1 to {MAX_DRAWS}")
+    if source == LatentSource.ZERO:
+        return LatentPolicy(source=LatentSource.ZERO)  # nothing is drawn: one draw says all
+    return LatentPolicy(
+        source=LatentSource(source), num_draws=AUTO_DRAWS if adaptive else int(z_draws), adaptive=adaptive
+    )
+
+
+def load_engine(arguments: ModelArguments) -> Engine:
+    """Load a checkpoint and its tokenizer. A latent policy is used for a latent model and left out for a baseline.
+
+    Raises:
+        CheckpointError: the folder can't be used.
+        UsageError: the device, the data type or the policy can't.
+    """
+    path = arguments.path
+    device = resolve_device(arguments.device)
+    dtype = _DTYPES[resolve_dtype(arguments.dtype, stored=stored_dtype(path))]
+    model = open_model(path, adapter=arguments.adapter, dtype=dtype, device=torch.device(device))
+    tokenizer = Tokenizer.load(path if path.is_dir() else path.parent, model.config)
+    policy = arguments.latents if model.config.latent else None
+    options = EngineOptions(batch_size=arguments.batch_size, device=device)
+    return Engine(model, tokenizer, latents=policy, options=options)

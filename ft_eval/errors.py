@@ -1,0 +1,65 @@
+"""The exception tree. A user's mistake is an FtEvalError: one line, exit code 2, no traceback.
+
+Anything else that escapes is our own bug and keeps its traceback. This module knows no other module.
+
+    FtEvalError
+     + UsageError         a flag or an argument is off
+     + ConfigError        checkpoints.toml is off
+     + CheckpointError    a checkpoint folder can't be used
+     + TaskError          a task name, its file or its data can't be used
+     + DataError          a dataset is absent, incomplete or not what it should be
+     + StoreError         a run folder can't be read, written or continued
+     + SandboxError       generated code can't be run safely here (never a wrong answer)
+     + ReportError        a report can't be made from these runs
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class FtEvalError(Exception):
+    """A mistake the user can mend. The message says what was got, what was expected and what to do, on one line."""
+
+    exit_code = 2
+
+
+class UsageError(FtEvalError):
+    """A flag or an argument is off."""
+
+
+class ConfigError(FtEvalError):
+    """checkpoints.toml is off."""
+
+
+class CheckpointError(FtEvalError):
+    """A checkpoint folder can't be used."""
+
+
+class TaskError(FtEvalError):
+    """A task name, its file or its data can't be used."""
+
+
+class DataError(FtEvalError):
+    """A dataset is absent, incomplete or not what it should be."""
+
+
+class StoreError(FtEvalError):
+    """A run folder can't be read, written or continued."""
+
+
+class SandboxError(FtEvalError):
+    """Generated code can't be run safely here. An infrastructure failure, never a wrong answer."""
+
+
+class ReportError(FtEvalError):
+    """A report can't be made from these runs."""
+
+
+def did_you_mean(name: str, known: Iterable[str], *, count: int = 3) -> str:
+    """The tail of an error line that names the nearest known names, or an empty string when none is near.
+
+    >>> did_you_mean("humanevl_plus", ["humaneval_plus", "gsm8k"])
+    '; did you mean humaneval_plus?'
+    """
+    near = difflib.get_close_matches(name, list(known), n=count, cutoff=0.6)
+    return f"; did you mean {' or '.join(near)}?" if near else ""

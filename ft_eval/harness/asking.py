@@ -1,0 +1,131 @@
+"""Asks the engine what is not in the log, and logs each answer the moment it exists. Knows no metric.
+
+Token ids are made here, draws come with the asks. An ask whose answer is logged is not asked again.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ft_eval.engine import Completion, Engine, GenerationRequest, Loglikelihood, ScoringRequest
+from ft_eval.harness.answers import AnswerLog, Ask, by_item
+from ft_eval.harness.encoding import EncodedPair, Encoder
+from ft_eval.records import Answer, LatentSource
+
+OnStart = Callable[[int], None]
+"""Called with the number of requests before the first of them is answered."""
+OnAnswer = Callable[[Answer], None]
+"""Called with each answer the moment it exists."""
+
+Donors = Mapping[str, tuple[int, ...]]
+"""Per item, another item's prompt: what the shuffled policy shows the encoder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """An engine, a log and two listeners."""
+
+    engine: Engine
+    encoder: Encoder
+    seed: int
+    log: AnswerLog
+    on_start: OnStart
+    on_answer: OnAnswer
+
+    def answer(self, ask: Ask) -> Answer:
+        """The logged answer to an ask that was asked before."""
+        found = self.log.get(ask.key)
+        assert found is not None, f"the engine left request {ask.key} unanswered"
+        return found
+
+    def score(self, asks: Sequence[Ask], donors: Donors) -> None:
+        """Log-likelihoods of (context, continuation) requests."""
+        pending = self._pending(asks)
+        pairs = {ask.request: self.encoder.fit_pair(*self.encoder.pair(*ask.arguments)) for ask in _distinct(pending)}
+        self.score_pairs([(ask, pairs[ask.request]) for ask in pending], donors)
+
+    def score_pairs(self, pairs: Sequence[tuple[Ask, EncodedPair]], donors: Donors) -> None:
+        """Log-likelihoods of pairs that are token ids already."""
+        pending = [(ask, pair) for ask, pair in pairs if self.log.get(ask.key) is None]
+        requests = [
+            ScoringRequest(
+                context=pair.context,
+                continuation=pair.continuation,
+                noise=ask.noise(self.seed),
+                donor=donors.get(ask.item, ()),
+            )
+            for ask, pair in pending
+        ]
+
+        def keep(index: int, score: Loglikelihood) -> None:
+            ask, pair = pending[index]
+            self._keep(
+                Answer(
+                    key=ask.key,
+                    logprob_nats=score.total_nats,
+                    is_greedy=score.is_greedy,
+                    num_prompt_tokens=len(requests[index].inputs) + 1,
+                    num_truncated_tokens=pair.num_truncated_tokens,
+                    seconds=score.seconds,
+                )
+            )
+
+        if requests:
+            self.on_start(len(requests))
+            self.engine.score(requests, keep)
+
+    def generate(self, asks: Sequence[Ask], donors: Donors) -> None:
+        """Completions of (context, generation_kwargs) requests."""
+        pending = self._pending(asks)
+        params = [self.encoder.sampling(ask.arguments[1]) for ask in pending]
+        prompts = [
+            self.encoder.prompt(ask.arguments[0], param.max_tokens) for ask, param in zip(pending, params, strict=True)
+        ]
+        requests = [
+            GenerationRequest(
+                prompt=prompt.token_ids, params=param, noise=ask.noise(self.seed), donor=donors.get(ask.item, ())
+            )
+            for ask, param, prompt in zip(pending, params, prompts, strict=True)
+        ]
+
+        def keep(index: int, completion: Completion) -> None:
+            self._keep(
+                Answer(
+                    key=pending[index].key,
+                    text=completion.text,
+                    num_prompt_tokens=len(requests[index].prompt),
+                    num_generated_tokens=len(completion.token_ids),
+                    num_truncated_tokens=prompts[index].num_truncated_tokens,
+                    seconds=completion.seconds,
+                )
+            )
+
+        if requests:
+            self.on_start(len(requests))
+            self.engine.generate(requests, keep)
+
+    def donors(self, asks: Sequence[Ask]) -> Donors:
+        """For the shuffled policy, each item's donor: the prompt of the item after it, the first one's for the last."""
+        policy = self.engine.latents
+        if policy is None or policy.source is not LatentSource.SHUFFLED:
+            return {}
+        items = by_item(asks)
+        if len(items) < 2:
+            return {}
+        names = list(items)
+        prompts = {name: tuple(self._prompt(items[name][0])) for name in names}
+        return {name: prompts[names[(number + 1) % len(names)]] for number, name in enumerate(names)}
+
+    def _prompt(self, ask: Ask) -> Sequence[int]:
+        return self.encoder.encode(str(ask.arguments[0]))[-self.engine.max_length :] or [self.encoder.prefix_token]
+
+    def _pending(self, asks: Sequence[Ask]) -> list[Ask]:
+        return list({ask.key: ask for ask in asks if self.log.get(ask.key) is None}.values())
+
+    def _keep(self, answer: Answer) -> None:
+        self.log.append(answer)
+        self.on_answer(answer)
+
+
+def _distinct(asks: Sequence[Ask]) -> list[Ask]:
+    """One ask per request: its draws have the same tokens."""
+    return list({ask.request: ask for ask in asks}.values())

@@ -1,0 +1,200 @@
+"""HumanEval+ and MBPP+ as evalplus publishes them: found, checked, and turned into problems the sandbox can be given.
+
+Looked for in this order: `<data_dir>/evalplus-release/`, evalplus's own HUMANEVAL_OVERRIDE_PATH and MBPP_OVERRIDE_PATH,
+evalplus's own cache, and, unless offline, evalplus's download into that cache. Inputs become wire texts at once, so a
+file's problems take little memory. Knows nothing of how answers are judged beyond which rule a problem names.
+"""
+
+import gzip
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ft_eval.errors import DataError
+from ft_eval.harness.code_judge import oracle_name
+from ft_eval.sandbox.wire import encode
+
+HUMANEVAL_PLUS, MBPP_PLUS = "humaneval_plus", "mbpp_plus"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One function to write, what to call it with, and a program known to be right."""
+
+    task_id: str
+    entry_point: str
+    reference: str
+    """A right program, whole."""
+    base_inputs: tuple[bytes, ...]
+    """Per test of the original benchmark, the wire text of its argument list."""
+    plus_inputs: tuple[bytes, ...] = ()
+    """The same for evalplus's further tests; empty where there are none."""
+    atol: float = 0.0
+    """Absolute tolerance; 0 until floats are expected, then evalplus's 1e-6."""
+    oracle: str = "equal"
+    """How an answer is judged: a name that `code_judge` knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """What is particular to one of the two benchmarks."""
+
+    name: str
+    file: str
+    override: str
+    version: str
+    sha256: str
+    """Of the released .jsonl.gz of that version."""
+
+
+_SOURCES: Mapping[str, _Source] = {
+    HUMANEVAL_PLUS: _Source(
+        name="HumanEvalPlus",
+        file="HumanEvalPlus.jsonl.gz",
+        override="HUMANEVAL_OVERRIDE_PATH",
+        version="v0.1.10",
+        sha256="272720b90ac375502c8ed23cd791c2a93dfb22a911641a494da74a426c09f101",
+    ),
+    MBPP_PLUS: _Source(
+        name="MbppPlus",
+        file="MbppPlus.jsonl.gz",
+        override="MBPP_OVERRIDE_PATH",
+        version="v0.2.0",
+        sha256="af43697e8791c4c149bdfd6b489d8b5412507551ac20e28a439f650b8225db63",
+    ),
+}
+_FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input", "atol")
+
+
+class CodeData:
+    """One benchmark's file, read when the first problem is asked for."""
+
+    def __init__(self, task: str, *, data_dir: Path | None, offline: bool) -> None:
+        self._task, self._source = task, _SOURCES[task]
+        self._data_dir, self._offline = data_dir, offline
+        self._problems: dict[str, Problem] = {}
+
+    def problem(self, task_id: str) -> Problem:
+        """The problem of that id, such as HumanEval/32 or Mbpp/2. Raises DataError when the file has none."""
+        if task_id in self._problems:
+            return self._problems[task_id]
+        line = self._lines.get(task_id)
+        if line is None:
+            raise DataError(
+                f"{self.path} has no problem {task_id}; it must be {self._source.name} as evalplus releases it"
+            )
+        self._problems[task_id] = _problem(self._task, json.loads(line))
+        return self._problems[task_id]
+
+    def task_ids(self) -> tuple[str, ...]:
+        """All ids, in the file's order."""
+        return tuple(self._lines)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the file can be had without a download."""
+        return self._local_path() is not None
+
+    @cached_property
+    def path(self) -> Path:
+        """The file in use. Raises DataError when there is none to be had."""
+        return self._local_path() or self._download()
+
+    @cached_property
+    def provenance(self) -> Mapping[str, str]:
+        """The file's sha256 and, where that is a known release, its version."""
+        digest = hashlib.sha256(self.path.read_bytes()).hexdigest()
+        is_release = digest == self._source.sha256 or self.path == self._cache_path()
+        label = (
+            f"{self._source.name} {self._source.version}" if is_release else f"{self._source.name}, not a known release"
+        )
+        return {f"{self._task}_data": label, f"{self._task}_data_sha256": digest}
+
+    @cached_property
+    def _lines(self) -> Mapping[str, str]:
+        """Per id the problem's JSON, checked and unparsed: the inputs of the two files take 200 MB as objects."""
+        try:
+            raw = self.path.read_bytes()
+            text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
+        except (OSError, EOFError, UnicodeDecodeError) as error:
+            raise DataError(f"{self.path} can't be read ({error}); copy {self._source.file} there again") from error
+        lines = [line for line in text.split("\n") if line.strip()]
+        return {_checked_id(self.path, number, line): line for number, line in enumerate(lines, start=1)}
+
+    def _local_path(self) -> Path | None:
+        if self._data_dir is not None:
+            given = self._data_dir / "evalplus-release" / self._source.file
+            if given.is_file():
+                return given
+        override = os.environ.get(self._source.override)
+        if override:
+            if not Path(override).is_file():
+                raise DataError(f"{self._source.override}={override}: no such file; unset it or name a .jsonl.gz")
+            return Path(override)
+        cached = self._cache_path()
+        return cached if cached.is_file() else None
+
+    def _cache_path(self) -> Path:
+        return Path(_cache_entry(self._source)[1])
+
+    def _download(self) -> Path:
+        if self._offline:
+            where = f" in {self._data_dir}" if self._data_dir else ""
+            raise DataError(
+                f"{self._task} needs evalplus-release/{self._source.file}{where}, and offline it can't be fetched: "
+                f"put it there, or name it in {self._source.override}"
+            )
+        from evalplus.data.utils import make_cache  # noqa: PLC0415 (imports 35 packages: only when asked for)
+
+        url, path = _cache_entry(self._source)
+        try:
+            make_cache(url, path)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{url} can't be fetched ({error}); put {self._source.file} under --data-dir") from error
+        return Path(path)
+
+
+def evalplus_version() -> str:
+    """The version of evalplus whose rules and data formats are in use."""
+    return version("evalplus")
+
+
+def _cache_entry(source: _Source) -> tuple[str, str]:
+    from evalplus.data.utils import get_dataset_metadata  # noqa: PLC0415 (see _download)
+
+    url, path = get_dataset_metadata(source.name, source.version, mini=False)
+    return str(url), str(path)
+
+
+def _checked_id(path: Path, number: int, line: str) -> str:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{number} is no JSON ({error.msg}); copy the file again") from error
+    missing = [field for field in _FIELDS if not isinstance(row, dict) or field not in row]
+    if missing:
+        raise DataError(f"{path}:{number} has no {', '.join(missing)}; it must be an evalplus release")
+    return str(row["task_id"])
+
+
+def _problem(task: str, row: Mapping[str, Any]) -> Problem:
+    base, plus = row["base_input"], row["plus_input"]
+    if task == MBPP_PLUS:
+        from evalplus.data.mbpp import mbpp_deserialize_inputs  # noqa: PLC0415 (see _download)
+
+        base, plus = (mbpp_deserialize_inputs(row["task_id"], inputs) for inputs in (base, plus))
+    return Problem(
+        task_id=row["task_id"],
+        entry_point=row["entry_point"],
+        reference=row["prompt"] + row["canonical_solution"],
+        base_inputs=tuple(encode(list(arguments)) for arguments in base),
+        plus_inputs=tuple(encode(list(arguments)) for arguments in plus),
+        atol=float(row["atol"]),
+        oracle=oracle_name(task, row["entry_point"]),
+    )

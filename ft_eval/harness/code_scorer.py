@@ -1,0 +1,145 @@
+"""Scores programs: runs them in the sandbox, judges their answers here, and remembers what it has scored.
+
+Expected answers are computed by running the reference in a box of its own, once per problem and only for problems that
+are scored. A program runs once per test set, as in evalplus, and stops at its first wrong answer. Knows no lm-eval.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ft_eval.errors import SandboxError
+from ft_eval.harness.code_data import Problem
+from ft_eval.harness.code_judge import SAME_SET, NeedsWholeAnswerError, TestSetJudge
+from ft_eval.sandbox.records import GIBIBYTE, MEBIBYTE, Answer, Calls, ExecutionResult, Limits, Outcome
+from ft_eval.sandbox.sandbox import Sandbox
+
+_REFERENCE_LIMITS = Limits(
+    call_seconds=60.0, load_seconds=60.0, total_seconds=600.0, memory_bytes=6 * GIBIBYTE, output_bytes=GIBIBYTE
+)
+_MAX_WHOLE_BYTES = 16 * MEBIBYTE
+"""No longer foreign text is parsed, whatever the reference answers: parsed, it takes twenty times as much memory."""
+_LONGEST_FLOAT = 8
+"""How many times longer a float may be written than an equal or close one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeScore:
+    """One program's verdict."""
+
+    base: bool
+    """Every test of the original benchmark passed."""
+    plus: bool
+    """Those and every further test passed."""
+    outcome: Outcome
+    """How the deciding run ended: the first that did not pass, else the last."""
+    details: Mapping[str, str] = field(default_factory=dict)
+    """The same in words: outcome, the test set and call that decided, seconds and memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TestSet:
+    """Inputs and what the reference answers to them."""
+
+    name: str
+    inputs: tuple[bytes, ...]
+    expected: tuple[Answer, ...]
+
+
+class CodeScorer:
+    """Scores programs in one open sandbox."""
+
+    def __init__(self, sandbox: Sandbox, limits: Limits) -> None:
+        self._sandbox, self._limits = sandbox, limits
+        self._test_sets: dict[Problem, tuple[_TestSet, ...]] = {}
+        self._scores: dict[tuple[Problem, str], CodeScore] = {}
+
+    def score(self, problem: Problem, program: str) -> CodeScore:
+        """The verdict on a program; the same program for the same problem is run once.
+
+        Raises:
+            SandboxError: the program, or the reference it is measured by, could not be run at all.
+        """
+        if (problem, program) not in self._scores:
+            self._scores[problem, program] = self._score(problem, program)
+        return self._scores[problem, program]
+
+    def _score(self, problem: Problem, program: str) -> CodeScore:
+        passed, result, name = 0, None, ""
+        test_sets = self._expected(problem)
+        for test_set in test_sets:
+            name, result = test_set.name, self._run(problem, program, test_set)
+            if result.outcome is not Outcome.PASSED:
+                break
+            passed += 1
+        assert result is not None, "a problem has a base test set"
+        return CodeScore(
+            base=passed >= 1, plus=passed == len(test_sets), outcome=result.outcome, details=_details(name, result)
+        )
+
+    def _run(self, problem: Problem, program: str, test_set: _TestSet) -> ExecutionResult:
+        """One program on one test set; again with whole answers where digests can't tell."""
+        calls = _calls(problem, program, test_set.inputs, self._limits)
+        calls = replace(calls, reference_seconds=tuple(answer.seconds for answer in test_set.expected))
+        try:
+            return self._sandbox.run_calls(calls, _judge(problem, test_set))
+        except NeedsWholeAnswerError:
+            return self._run_with_whole_answers(problem, calls, test_set)
+
+    def _run_with_whole_answers(self, problem: Problem, calls: Calls, test_set: _TestSet) -> ExecutionResult:
+        whole = self._run_reference(problem, test_set.name, test_set.inputs, _MAX_WHOLE_BYTES)
+        longest = max(len(answer.text or b"") for answer in whole.expected)
+        allowed = min(_MAX_WHOLE_BYTES, _LONGEST_FLOAT * longest + self._limits.digest_bytes)
+        limits = replace(self._limits, digest_bytes=allowed, output_bytes=allowed * len(whole.expected))
+        judge = _judge(problem, whole)
+
+        def judge_whole(answer: Answer) -> bool:
+            try:
+                return judge(answer)
+            except NeedsWholeAnswerError:  # still too long: nothing close to the expected answer is
+                return False
+
+        return self._sandbox.run_calls(replace(calls, limits=limits), judge_whole)
+
+    def _expected(self, problem: Problem) -> tuple[_TestSet, ...]:
+        if problem not in self._test_sets:
+            named = (("base", problem.base_inputs), ("plus", problem.plus_inputs))
+            digest_bytes = self._limits.digest_bytes
+            self._test_sets[problem] = tuple(
+                self._run_reference(problem, name, inputs, digest_bytes) for name, inputs in named if inputs
+            )
+        return self._test_sets[problem]
+
+    def _run_reference(self, problem: Problem, name: str, inputs: tuple[bytes, ...], digest_bytes: int) -> _TestSet:
+        limits = replace(_REFERENCE_LIMITS, digest_bytes=digest_bytes)
+        result = self._sandbox.run_calls(_calls(problem, problem.reference, inputs, limits))
+        if result.outcome is not Outcome.PASSED:
+            raise SandboxError(
+                f"the reference solution of {problem.task_id} ended {result.outcome} ({result.detail}) on its {name} "
+                "tests, so nothing can be scored against it; check the free memory and the load of this machine"
+            )
+        return _TestSet(name=name, inputs=inputs, expected=result.answers)
+
+
+def _judge(problem: Problem, test_set: _TestSet) -> TestSetJudge:
+    return TestSetJudge(oracle=problem.oracle, atol=problem.atol, inputs=test_set.inputs, expected=test_set.expected)
+
+
+def _calls(problem: Problem, program: str, inputs: tuple[bytes, ...], limits: Limits) -> Calls:
+    return Calls(
+        program=program,
+        entry_point=problem.entry_point,
+        inputs=inputs,
+        expand_iterators=problem.oracle == SAME_SET,
+        limits=limits,
+    )
+
+
+def _details(name: str, result: ExecutionResult) -> Mapping[str, str]:
+    found = {
+        "outcome": str(result.outcome),
+        "tests": name,
+        "detail": result.detail,
+        "answers": str(result.num_answers),
+        "peak_memory_bytes": str(result.peak_memory_bytes),
+    }
+    return {key: value for key, value in found.items() if value}

@@ -1,0 +1,97 @@
+"""Where datasets come from: a local folder in the hub's own layout, the hub, or, offline, an error that says which.
+
+lm-eval 0.4.13 has no option for it: a task loads its dataset in its constructor by calling `datasets.load_dataset`. So
+that one function is replaced while tasks are built. Task files, groups, tags and recorded ids stay as they are.
+Knows dataset ids and folders; knows no task.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ft_eval.errors import DataError
+
+OFFLINE_VARIABLES: Mapping[str, str] = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+"""Environment variables that keep the hub's libraries off the network. They are read once, at import."""
+
+_BUILDERS = frozenset({"json", "parquet", "csv", "text", "arrow"})
+"""Names that `load_dataset` takes for file formats, not for repositories."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSource:
+    """Where to look for datasets.
+
+    Raises:
+        DataError: the folder doesn't exist.
+    """
+
+    data_dir: Path | None = None
+    """A folder that holds ORG/NAME folders, as a plain download of dataset repositories lays them down."""
+    offline: bool = False
+    """Whether the network is out of bounds."""
+
+    def __post_init__(self) -> None:
+        """Check the folder."""
+        if self.data_dir is not None and not self.data_dir.is_dir():
+            raise DataError(f"--data-dir {self.data_dir}: no such folder; it must hold datasets as ORG/NAME folders")
+
+    def folder(self, dataset_id: str) -> Path | None:
+        """The local folder of a dataset, or None when there is none inside `data_dir`."""
+        if self.data_dir is None:
+            return None
+        root = self.data_dir.resolve()
+        folder = (root / dataset_id).resolve()
+        return folder if folder.is_dir() and folder.is_relative_to(root) and folder != root else None
+
+
+def go_offline() -> None:
+    """Keep the hub's libraries off the network. Call it before they are imported."""
+    os.environ.update(OFFLINE_VARIABLES)
+
+
+@contextmanager
+def redirected_datasets(source: DataSource) -> Iterator[None]:
+    """Within this context `datasets.load_dataset` looks in `source` first.
+
+    Raises:
+        DataError: a dataset that is neither in the folder nor, offline, to be had at all.
+    """
+    import datasets  # noqa: PLC0415 — a second of import that only building tasks needs
+
+    original = datasets.load_dataset
+
+    def load_dataset(path: str, name: str | None = None, **kwargs: Any) -> Any:
+        folder = source.folder(path) if path not in _BUILDERS else None
+        if folder is not None:
+            return _load_folder(original, folder, path, name, kwargs)
+        if source.offline and path not in _BUILDERS and not Path(path).is_dir():
+            where = f"no folder {path} in {source.data_dir}" if source.data_dir else "no --data-dir was given"
+            raise DataError(
+                f"dataset {path} is not at hand: --offline and {where}; download that dataset repository to DIR/{path}"
+                " and pass --data-dir DIR"
+            )
+        return original(path, name, **kwargs)
+
+    datasets.load_dataset = load_dataset
+    try:
+        yield
+    finally:
+        datasets.load_dataset = original
+
+
+def _load_folder(load: Any, folder: Path, dataset_id: str, name: str | None, kwargs: Mapping[str, Any]) -> Any:
+    from datasets.exceptions import DatasetGenerationError  # noqa: PLC0415 — as above
+
+    try:
+        return load(str(folder), name, **kwargs)
+    except (ValueError, FileNotFoundError, DatasetGenerationError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise DataError(f"dataset {dataset_id} in {folder} can't be read: {reason}; download it again") from error

@@ -1,0 +1,10 @@
+"""lm-eval's command line with our backend in its registry. For 0.4.13 alone: later ones read entry points."""
+
+from lm_eval.__main__ import cli_evaluate
+
+import ft_eval.harness.lm  # noqa: F401 — registers free_transformer
+
+
+def run_lm_eval() -> None:
+    """Hand `sys.argv` to lm-eval."""
+    cli_evaluate()

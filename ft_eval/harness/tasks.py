@@ -1,0 +1,159 @@
+"""Tasks by name: lm-eval's own, ours beside and over them. From names to built tasks and what a plan needs to know.
+
+A stock name means the stock prompts, few-shots, filters and metrics. Ours (tasks/) override two stock names, and say
+why in their README. Knows datasets only through `mirror`; knows no model.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from lm_eval.api.group import Group
+from lm_eval.api.task import Task
+from lm_eval.tasks import TaskManager
+
+from ft_eval.errors import TaskError, did_you_mean
+from ft_eval.harness.documents import dataset_digest
+from ft_eval.harness.mirror import DataSource, redirected_datasets
+from ft_eval.harness.names import metric_name
+from ft_eval.harness.task_index import all_tasks, our_tasks
+from ft_eval.records import TaskGroup, TaskSpec
+
+FEWSHOT_SEED = 1234
+"""lm-eval's: the same few-shot examples as `lm_eval run` draws."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOptions:
+    """What a user may set for all tasks of a run."""
+
+    limit: float | None = None
+    """Documents at most, or a share of them below 1; None for all."""
+    num_fewshot: int | None = None
+    """None keeps each task's own; a task that fixes 0 keeps 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedTasks:
+    """Tasks ready to be evaluated."""
+
+    specs: tuple[TaskSpec, ...]
+    groups: tuple[TaskGroup, ...]
+    tasks: Mapping[str, Task]
+    """lm-eval's task objects, by name."""
+
+
+def load_tasks(names: Sequence[str], options: TaskOptions, source: DataSource) -> LoadedTasks:
+    """Build the tasks of these names (tasks, groups or tags), each leaf once, in the order asked for.
+
+    Raises:
+        TaskError: no name, an unknown one (with the nearest), or a task that can't be built.
+        DataError: a dataset that is not at hand.
+    """
+    if not names:
+        raise TaskError("no task was named; pass --tasks NAME[,NAME…], such as gsm8k or humaneval_plus")
+    manager = _manager(names)
+    tasks: dict[str, Task] = {}
+    groups: dict[str, Group] = {}
+    with redirected_datasets(source):
+        for name in dict.fromkeys(names):
+            loaded = _load(manager, name)
+            tasks.update(loaded["tasks"])
+            groups.update(loaded.get("groups", {}))
+    for task in tasks.values():
+        _configure(task, options)
+    specs = tuple(_spec(task, options) for task in tasks.values())
+    return LoadedTasks(specs=specs, groups=tuple(_group(group, specs) for group in groups.values()), tasks=tasks)
+
+
+def task_names(*, ours_only: bool) -> Sequence[str]:
+    """The names that can be asked for: tasks, groups and tags, ours, or ours and lm-eval's."""
+    manager = our_tasks() if ours_only else all_tasks()
+    names: Sequence[str] = manager.all_tasks
+    return names
+
+
+def reset_fewshot(task: Task) -> None:
+    """Start the task's few-shot draws anew, so that every checkpoint sees the same prompts.
+
+    The sampler's generator moves on with each document: a second checkpoint would get other examples.
+    """
+    task.set_fewshot_seed(seed=FEWSHOT_SEED)
+
+
+def _manager(names: Sequence[str]) -> TaskManager:
+    """Ours alone when that is enough."""
+    ours = our_tasks()
+    return ours if set(names) <= set(ours.all_tasks) else all_tasks()
+
+
+def _load(manager: TaskManager, name: str) -> Any:
+    if name not in manager.all_tasks:
+        raise TaskError(f"unknown task {name!r}{did_you_mean(name, manager.all_tasks)} `ft-eval tasks` lists all names")
+    try:
+        return manager.load([name])
+    except (ValueError, KeyError, TypeError, ImportError, OSError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise TaskError(f"task {name} can't be built: {reason}") from error
+
+
+def _configure(task: Task, options: TaskOptions) -> None:
+    """Settle the number of few-shot examples as lm-eval's `simple_evaluate` does."""
+    own = task.get_config("num_fewshot")
+    if options.num_fewshot is not None and own != 0:
+        task.set_config(key="num_fewshot", value=options.num_fewshot)
+    elif own is None:
+        task.set_config(key="num_fewshot", value=0)
+    reset_fewshot(task)
+
+
+def _spec(task: Task, options: TaskOptions) -> TaskSpec:
+    num_docs = len(task.eval_docs)
+    if not num_docs:
+        raise TaskError(
+            f"task {task.task_name} has no documents in its {task.get_config('test_split') or 'evaluation'} split"
+        )
+    metric = next(iter(task.aggregation()))
+    dataset = "/".join(str(part) for part in (task.get_config("dataset_path"), task.get_config("dataset_name")) if part)
+    limit = _limit(options.limit, num_docs)
+    return TaskSpec(
+        name=task.task_name,
+        version=str(task.VERSION),
+        output_type=str(task.OUTPUT_TYPE),
+        num_fewshot=int(task.get_config("num_fewshot") or 0),
+        metric=metric_name(metric, _first_filter(task)),
+        higher_is_better=bool(task.higher_is_better()[metric]),
+        limit=limit,
+        num_docs=limit or num_docs,
+        runs_code=task.task_name in _CODE_TASKS or bool(getattr(task, "UNSAFE_CODE", False)),
+        dataset=dataset,
+        dataset_digest=dataset_digest(task, limit or num_docs),
+    )
+
+
+def _limit(limit: float | None, num_docs: int) -> int | None:
+    """Documents to score, as lm-eval counts a share: rounded up."""
+    if limit is None:
+        return None
+    return min(num_docs, int(limit) if limit >= 1 else ceil(num_docs * limit))
+
+
+_CODE_TASKS = frozenset({"humaneval_plus", "mbpp_plus", "toy_humaneval"})
+
+
+def _first_filter(task: Task) -> str:
+    return str(task._filters[0].name)  # noqa: SLF001 — lm-eval offers no public way to the filters' names
+
+
+def _group(group: Group, specs: Sequence[TaskSpec]) -> TaskGroup:
+    """A group as a set of leaves; its metric and weights are those of its first aggregation, else micro."""
+    leaves = tuple(task.task_name for task in group.get_all_tasks())
+    primary = {spec.name: spec.metric for spec in specs}
+    aggregations = group.aggregate_metric_list or []
+    return TaskGroup(
+        name=group.name,
+        tasks=leaves,
+        weight_by_size=bool(aggregations[0].weight_by_size) if aggregations else True,
+        metric=primary[leaves[0]] if leaves else "",
+    )

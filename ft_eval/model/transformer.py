@@ -1,0 +1,217 @@
+"""The one decoder, for both arms: `forward = upper(lower(tokens), residual = R)`.
+
+    tokens ─▶ embedding ─▶ blocks 0 .. M-1 ─▶ X ──queries──▶ block M ─▶ blocks M+1 .. L-1 ─▶ norm ─▶ hidden ─▶ logits
+              └──────── lower: no Z ────────┘ └─X + R: K, V─▶ └──────────── upper ─────────────────┘
+                                                    M = L // 2, counting from 0
+
+A baseline is this class without a latent; a latent model whose post-sampler is zero equals it bit for bit. Scoring,
+generation, prefill and training all come through here. Draws nothing: Z comes in as codes.
+
+    B rows    T tokens    D hidden size    V vocabulary    S cache positions    H latent bits
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ft_eval.errors import CheckpointError
+from ft_eval.model.cache import KVCache, padded_length
+from ft_eval.model.config import ModelConfig
+from ft_eval.model.latent import Latent
+from ft_eval.model.layers import AttentionPlan, Block, RMSNorm
+from ft_eval.model.rope import Rope
+
+
+class Backbone(nn.Module):
+    """Embedding, blocks and final norm, under the names that the hub's checkpoints give them."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.norm = RMSNorm(config.hidden_size, config.norm_eps)
+
+
+class Transformer(nn.Module):
+    """A decoder Transformer with an optional latent.
+
+    Two ways to call it, told apart by `positions`:
+
+    - None, a prefill: T tokens from position 0 on, causal attention among themselves; keys and values are also
+      written to the cache when one is given.
+    - (B, T) int64, an extension: keys and values are written to the cache at those positions, and a query at
+      position p sees the cache's positions s <= p. One token per row (decoding) or several (scoring).
+
+    Rows of unequal length are padded on the right: no earlier query sees the padding, later writes replace it.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = Backbone(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.latent = None if config.latent is None else Latent(config, config.latent)
+        self._rope = Rope(config)
+        self.tie_weights()
+
+    def tie_weights(self) -> None:
+        """Make the readout the embedding table itself, where the config says so."""
+        if self.config.tie_embeddings:
+            self.lm_head.weight = self.model.embed_tokens.weight
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights and of all activations."""
+        return self.model.embed_tokens.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.embed_tokens.weight.device
+
+    def new_cache(self, num_rows: int, max_length: int) -> KVCache:
+        """A cache for `num_rows` sequences of at most `max_length` tokens, of the weights' type and on their device."""
+        return KVCache(self.config, num_rows, max_length, self.dtype, self.device)
+
+    def forward(
+        self,
+        token_ids: Tensor,
+        *,
+        codes: Tensor | None = None,
+        positions: Tensor | None = None,
+        cache: KVCache | None = None,
+    ) -> Tensor:
+        """Hidden states (B, T, D) after the final norm; `logits` turns those that are needed into scores.
+
+        Args:
+            token_ids: (B, T) int64.
+            codes: Z, (B, T) int64 in [0, 2^H), -1 where R = 0. Required by a latent model, refused by a baseline.
+            positions: None for a prefill, (B, T) int64 for an extension.
+            cache: B rows; required by an extension.
+
+        Raises:
+            ValueError: codes, positions or cache don't fit the model or each other.
+            CheckpointError: the sequence is longer than the model's sliding window.
+        """
+        self._check_codes(codes)
+        plan = self._plan(token_ids, positions, cache)
+        x = self._lower(token_ids, plan, cache)
+        residual = None if codes is None else self.post_sample(codes)
+        return self._upper(x, residual, plan, cache)
+
+    def lower(self, token_ids: Tensor, *, positions: Tensor | None = None, cache: KVCache | None = None) -> Tensor:
+        """X (B, T, D) after blocks 0 .. L/2 - 1, which never see Z."""
+        return self._lower(token_ids, self._plan(token_ids, positions, cache), cache)
+
+    def upper(
+        self,
+        x: Tensor,
+        *,
+        residual: Tensor | None = None,
+        positions: Tensor | None = None,
+        cache: KVCache | None = None,
+    ) -> Tensor:
+        """Hidden states (B, T, D) from X (B, T, D) and R (B, T, D): blocks L/2 .. L - 1 and the final norm.
+
+        R, where there is one, enters only the keys and values of block L/2.
+        """
+        return self._upper(x, residual, self._plan(x, positions, cache), cache)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Scores (..., V) of hidden states (..., D), whatever the leading shape: pass only the rows you need."""
+        scores: Tensor = self.lm_head(hidden)
+        return scores
+
+    def encode(self, x: Tensor, *, lengths: Tensor | None = None) -> Tensor:
+        """Bit logits (B, T, H) of the posterior q(Z | S), from X (B, T, D) of whole sequences.
+
+        The encoder looks both ways, so it must see only what Z may depend on: X of the prompt alone.
+
+        Args:
+            x: what `lower` gave for the sequences, from position 0 on.
+            lengths: tokens of each row, (B,) int64, where rows are padded on the right; None: all are full. Logits
+                at padded positions mean nothing.
+
+        Raises:
+            ValueError: the model has no latent.
+        """
+        latent = self._latent()
+        positions = torch.arange(x.shape[1], device=x.device)[None]
+        mask = None if lengths is None else _additive(positions[:, None, None] < lengths[:, None, None, None], x.dtype)
+        bit_logits: Tensor = latent.encoder(
+            latent.zeta, x, AttentionPlan(rotation=self._rope(positions, x.dtype), mask=mask)
+        )
+        return bit_logits
+
+    def post_sample(self, codes: Tensor) -> Tensor:
+        """R (B, T, D) for codes (B, T) int64 in [0, 2^H); zero where a code is -1.
+
+        Raises:
+            ValueError: the model has no latent.
+        """
+        R: Tensor = self._latent().post_sampler(codes)
+        return R
+
+    def _latent(self) -> Latent:
+        if self.latent is None:
+            raise ValueError("this model has no latent: a baseline neither encodes nor takes codes")
+        return self.latent
+
+    def _check_codes(self, codes: Tensor | None) -> None:
+        if codes is None and self.latent is not None:
+            raise ValueError("a latent model needs codes: say where Z comes from (codes of -1 switch it off)")
+        if codes is not None:
+            self._latent()
+
+    def _lower(self, token_ids: Tensor, plan: AttentionPlan, cache: KVCache | None) -> Tensor:
+        x: Tensor = self.model.embed_tokens(token_ids)
+        for i in range(self.config.middle):
+            x = self.model.layers[i](x, plan, None if cache is None else cache.layer(i))
+        return x
+
+    def _upper(self, x: Tensor, residual: Tensor | None, plan: AttentionPlan, cache: KVCache | None) -> Tensor:
+        kv_input = None if residual is None else x + residual
+        for i in range(self.config.middle, self.config.num_layers):
+            x = self.model.layers[i](x, plan, None if cache is None else cache.layer(i), kv_input=kv_input)
+            kv_input = None  # only the middle block sees R, and only through its keys and values
+        hidden: Tensor = self.model.norm(x)
+        return hidden
+
+    def _plan(self, tokens: Tensor, positions: Tensor | None, cache: KVCache | None) -> AttentionPlan:
+        """Who sees whom when `tokens` (B, T, ...) come in at these positions."""
+        if cache is not None and cache.num_rows != tokens.shape[0]:
+            raise ValueError(f"{tokens.shape[0]} rows of tokens came with a cache of {cache.num_rows} rows")
+        if positions is None:
+            length = tokens.shape[1]
+            self._check_length(length, cache)
+            span = torch.arange(length, device=tokens.device)[None]
+            return AttentionPlan(rotation=self._rope(span, self.dtype), is_causal=True)
+        if cache is None:
+            raise ValueError("positions were given without a cache: an extension needs the keys that came before")
+        num_positions = int(positions.max()) + 1
+        self._check_length(num_positions, cache)
+        num_keys = padded_length(num_positions)
+        seen = torch.arange(num_keys, device=positions.device) <= positions[:, None, :, None]  # (B, 1, T, S)
+        mask = _additive(seen, self.dtype)
+        if positions.shape[1] > 1:
+            mask = mask.repeat(1, 1, self.config.num_heads // self.config.num_kv_heads, 1)
+        return AttentionPlan(
+            rotation=self._rope(positions, self.dtype),
+            mask=mask,
+            positions=positions,
+            num_keys=num_keys,
+        )
+
+    def _check_length(self, num_positions: int, cache: KVCache | None) -> None:
+        window = self.config.sliding_window
+        if window is not None and num_positions > window:
+            raise CheckpointError(
+                f"a sequence of {num_positions} tokens is longer than the model's sliding_window ({window}), and "
+                f"sliding-window attention is not supported: limit the context to {window} tokens"
+            )
+        if cache is not None and num_positions > cache.max_length:
+            raise ValueError(f"position {num_positions - 1} is beyond the cache's {cache.max_length} positions")
+
+
+def _additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mask to add to scores: 0 where seen, -inf where not."""
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))

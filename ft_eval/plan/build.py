@@ -1,0 +1,87 @@
+"""From what the user asked for to a plan and the tasks it names. Nothing is written and no weights are loaded here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ft_eval.environment import collect_environment
+from ft_eval.errors import UsageError
+from ft_eval.harness.mirror import DataSource
+from ft_eval.harness.tasks import LoadedTasks, TaskOptions, load_tasks
+from ft_eval.plan.resolve import resolve_checkpoints
+from ft_eval.records import Arm, Checkpoint, EngineOptions, Job, LatentPolicy, RunPlan, TaskSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """Everything the user may say about a run, checked in form but not yet looked up."""
+
+    checkpoints: tuple[str, ...] = ()
+    checkpoints_file: Path | None = None
+    adapter: str | None = None
+    """The class that runs checkpoints in no known layout."""
+    tasks: tuple[str, ...] = ()
+    task_options: TaskOptions = field(default_factory=TaskOptions)
+    latents: tuple[LatentPolicy, ...] = ()
+    """The arms of every latent checkpoint; none means the prior with one draw."""
+    seed: int
+    dtype: str = "auto"
+    engine: EngineOptions = field(default_factory=EngineOptions)
+    source: DataSource = field(default_factory=DataSource)
+    command: str
+
+    def __post_init__(self) -> None:
+        """Check what needs no look-up.
+
+        Raises:
+            UsageError: a number is out of its range.
+        """
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"--seed {self.seed}: it must be at least 0 and below 2^63")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRun:
+    """A plan, and what it takes to carry it out in this process."""
+
+    plan: RunPlan
+    tasks: LoadedTasks
+    source: DataSource
+
+
+def plan_run(options: RunOptions) -> PlannedRun:
+    """Look everything up and lay out the jobs: every checkpoint on every task, one checkpoint after the other.
+
+    Raises:
+        FtEvalError: anything the user named that can't be used; see `resolve_checkpoints` and `load_tasks`.
+    """
+    checkpoints = resolve_checkpoints(options.checkpoints, options.checkpoints_file, options.dtype, options.adapter)
+    tasks = load_tasks(options.tasks, options.task_options, options.source)
+    plan = RunPlan(
+        jobs=_jobs(checkpoints, tasks.specs, options),
+        groups=tasks.groups,
+        engine=options.engine,
+        environment=collect_environment(),
+        command=options.command,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return PlannedRun(plan=plan, tasks=tasks, source=options.source)
+
+
+def _jobs(checkpoints: Sequence[Checkpoint], specs: Sequence[TaskSpec], options: RunOptions) -> tuple[Job, ...]:
+    if options.latents and all(checkpoint.arm is Arm.BASELINE for checkpoint in checkpoints):
+        names = ", ".join(checkpoint.name for checkpoint in checkpoints)
+        raise UsageError(f"--latents was given, but {names} has no latent; leave it out, or add a latent checkpoint")
+    return tuple(
+        Job(checkpoint=checkpoint, task=spec, latents=policy, seed=options.seed)
+        for checkpoint in checkpoints
+        for policy in _policies(checkpoint, options)
+        for spec in specs
+    )
+
+
+def _policies(checkpoint: Checkpoint, options: RunOptions) -> tuple[LatentPolicy | None, ...]:
+    if checkpoint.arm is Arm.BASELINE:
+        return (None,)
+    return options.latents or (LatentPolicy(),)

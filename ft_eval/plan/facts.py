@@ -1,0 +1,67 @@
+"""What a checkpoint is, before it is loaded: shape, size, digest. One face for our folders and all others."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from ft_eval.model.adapters.facts import read_facts
+from ft_eval.model.adapters.opening import Layout, identify
+from ft_eval.model.checkpoint import check_weights, count_parameters, read_config, weights_digest
+from ft_eval.model.config import ModelConfig
+from ft_eval.model.tokenizer import Tokenizer
+
+_SMALL_FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointFacts:
+    """A checkpoint as a plan sees it."""
+
+    config: ModelConfig
+    num_parameters: int
+    digest: str
+    """sha256, hexadecimal, over all that changes its answers: weights, shape, tokenizer, adapter."""
+
+
+def checkpoint_facts(path: Path, adapter: str | None = None) -> CheckpointFacts:
+    """Read a checkpoint through once: whatever is wrong with it is found here, before anything runs.
+
+    Raises:
+        CheckpointError: it can't be used; among others, weights that are not finite, or a tokenizer that is missing.
+        UsageError: the adapter can't be found.
+    """
+    if adapter is None and _is_ours(path):
+        config, num_parameters, digest = read_config(path), count_parameters(path), weights_digest(path)
+        check_weights(path)
+    else:
+        facts = read_facts(path, adapter=adapter)
+        config, num_parameters, digest = facts.config, facts.num_parameters, facts.digest
+    folder = tokenizer_folder(path)
+    Tokenizer.load(folder, config)
+    return CheckpointFacts(config=config, num_parameters=num_parameters, digest=_with_small_files(folder, digest))
+
+
+def read_shape(path: Path, adapter: str | None = None) -> ModelConfig:
+    """A checkpoint's config alone. Raises as `checkpoint_facts`."""
+    ours = adapter is None and _is_ours(path)
+    return read_config(path) if ours else read_facts(path, adapter=adapter).config
+
+
+def tokenizer_folder(path: Path) -> Path:
+    """Where a checkpoint's tokenizer lies: its folder, or the folder its file is in."""
+    return path if path.is_dir() else path.parent
+
+
+def _is_ours(path: Path) -> bool:
+    """A folder with a config.json that names no other layout; what is wrong with it, its own reader says best."""
+    if not path.is_dir():
+        return not path.is_file()
+    return not (path / "config.json").is_file() or identify(path).layout is Layout.OURS
+
+
+def _with_small_files(folder: Path, digest: str) -> str:
+    whole = hashlib.sha256(digest.encode())
+    for name in _SMALL_FILES:
+        path = folder / name
+        whole.update(f"\n{name}\n".encode() + (path.read_bytes() if path.is_file() else b""))
+    return whole.hexdigest()

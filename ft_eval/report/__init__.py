@@ -1,0 +1,23 @@
+"""Run stores to one page: data first (`build_report`), then layout (`write_report`), and rows for a terminal."""
+
+from ft_eval.report.build import build_report
+from ft_eval.report.catalog import RunReader
+from ft_eval.report.render import render_html, write_report
+from ft_eval.report.scores import ScoreRecord, score_records, scores_frame
+from ft_eval.report.tables import Report, RowKind, Verdict
+from ft_eval.report.text import SummaryRow, summary_rows
+
+__all__ = [
+    "Report",
+    "RowKind",
+    "RunReader",
+    "ScoreRecord",
+    "SummaryRow",
+    "Verdict",
+    "build_report",
+    "render_html",
+    "score_records",
+    "scores_frame",
+    "summary_rows",
+    "write_report",
+]

@@ -1,0 +1,205 @@
+"""`build_report`: from run stores to the report's data. Lays nothing out and writes nothing."""
+
+from collections.abc import Sequence
+
+from ft_eval.records import TaskGroup
+from ft_eval.report.catalog import Catalog, Matchup, RunReader, make_catalog, match_up
+from ft_eval.report.compare import Question, is_higher_better, make_metric_row
+from ft_eval.report.cost import make_costs, make_job_costs
+from ft_eval.report.evidence import Evidence, gather_evidence
+from ft_eval.report.flips import find_flips
+from ft_eval.report.forest import make_forests
+from ft_eval.report.formats import count
+from ft_eval.report.tables import FlipList, Panel, Report, RowKind, RunCard, TaskCard, TaskRow
+from ft_eval.report.words import panel_sentence, summarize
+
+MAX_FLIPS = 20
+"""Flips shown per task and latent checkpoint."""
+_MAX_SUBTASK_FLIPS = 4
+
+
+def build_report(stores: Sequence[RunReader], *, title: str = "", max_flips: int = MAX_FLIPS) -> Report:
+    """Compare what the runs hold, finished or not; the same runs give the same report.
+
+    Raises:
+        ReportError: no run, no job, or one checkpoint name for two sets of weights.
+        StoreError: a run can't be read.
+    """
+    catalog = make_catalog(stores)
+    matchups = match_up(catalog.contenders)
+    panels = tuple(_panel(catalog, matchup, number, max_flips) for number, matchup in enumerate(matchups, start=1))
+    return Report(
+        title=title or "Latent against baseline",
+        created_at=max(store.plan.created_at for store in stores),
+        stamps=_stamps(catalog),
+        summary=summarize(panels, len(catalog.missing), len(catalog.entries)),
+        notes=_notes(catalog),
+        missing=catalog.missing,
+        panels=panels,
+        costs=make_costs(catalog, matchups),
+        job_costs=make_job_costs(catalog, matchups),
+        contenders=catalog.contenders,
+        runs=tuple(_run_card(store) for store in stores),
+        tasks=tuple(_task_card(catalog, task) for task in catalog.tasks),
+    )
+
+
+def _panel(catalog: Catalog, matchup: Matchup, number: int, max_flips: int) -> Panel:
+    rows = tuple(_rows(catalog, matchup, max_flips))
+    return Panel(
+        number=number,
+        baseline=matchup.baseline,
+        latents=matchup.latents,
+        sentence=panel_sentence(matchup.baseline, matchup.latents),
+        rows=rows,
+        forests=make_forests(rows, matchup.latents),
+    )
+
+
+def _rows(catalog: Catalog, matchup: Matchup, max_flips: int) -> list[TaskRow]:
+    """In the plan's order, a group where the first of its tasks stands; a task of two groups is shown in both."""
+    contenders = [c for c in (matchup.baseline, *matchup.latents) if c is not None]
+    tasks = [task for task in catalog.tasks if any(catalog.entry(c, task) for c in contenders)]
+    rows: list[TaskRow] = []
+    for task in tasks:
+        groups = [group for group in catalog.groups if task in group.tasks]
+        if not groups:
+            rows.append(_task_row(catalog, matchup, gather_evidence(catalog, matchup, task), "", max_flips))
+        for group in groups:
+            members = [other for other in group.tasks if other in tasks]
+            if task == members[0]:
+                rows += _group_rows(catalog, matchup, group, members)
+    return rows
+
+
+def _group_rows(catalog: Catalog, matchup: Matchup, group: TaskGroup, tasks: Sequence[str]) -> list[TaskRow]:
+    evidences = [gather_evidence(catalog, matchup, task) for task in tasks]
+    subtasks = [_task_row(catalog, matchup, e, group.name, _MAX_SUBTASK_FLIPS) for e in evidences]
+    return [_group_row(matchup, group, evidences, subtasks), *subtasks]
+
+
+def _group_row(
+    matchup: Matchup, group: TaskGroup, evidences: Sequence[Evidence], subtasks: Sequence[TaskRow]
+) -> TaskRow:
+    primary = group.metric or subtasks[0].primary.metric
+    shared = [m for m in evidences[0].metrics if m != primary and all(m in e.metrics for e in evidences)]
+    shots, limits = {row.num_fewshot for row in subtasks}, {row.limit for row in subtasks}
+    first = evidences[0].task
+    questions = [
+        Question(
+            metric=metric,
+            is_primary=metric == primary,
+            higher_is_better=first.higher_is_better if metric == primary else is_higher_better(metric),
+            weight_by_size=group.weight_by_size,
+        )
+        for metric in (primary, *shared)
+    ]
+    return TaskRow(
+        name=group.name,
+        kind=RowKind.GROUP,
+        group="",
+        num_subtasks=len(subtasks),
+        num_docs=sum(row.num_docs for row in subtasks),
+        num_fewshot=shots.pop() if len(shots) == 1 else None,
+        limit=limits.pop() if len(limits) == 1 else None,
+        metrics=tuple(make_metric_row(question, evidences, matchup) for question in questions),
+        notes=_group_notes(group, evidences),
+    )
+
+
+def _group_notes(group: TaskGroup, evidences: Sequence[Evidence]) -> tuple[str, ...]:
+    way = "mean over all items (micro)" if group.weight_by_size else "mean over tasks (macro)"
+    notes = [f"{way} of {count(len(evidences), 'task')}"]
+    if len(group.tasks) > len(evidences):
+        notes.append(f"partial: {len(evidences)} of {count(len(group.tasks), 'task')} were run")
+    for who in evidences[0].states:
+        num_done = sum(evidence.states[who] == "done" for evidence in evidences)
+        if num_done < len(evidences):
+            notes.append(f"partial: {who} has finished {num_done} of {count(len(evidences), 'task')}")
+    if limited := sum(evidence.task.limit is not None for evidence in evidences):
+        notes.append(f"partial: first documents only in {count(limited, 'task')}")
+    noted = sum(len(e.notes) > (e.task.limit is not None) for e in evidences)
+    if noted:
+        notes.append(f"{count(noted, 'task')} with a remark of {'its' if noted == 1 else 'their'} own, below")
+    return tuple(notes)
+
+
+def _task_row(catalog: Catalog, matchup: Matchup, evidence: Evidence, group: str, max_flips: int) -> TaskRow:
+    task = evidence.task
+    questions = [
+        Question(
+            metric=metric,
+            is_primary=metric == task.metric,
+            higher_is_better=task.higher_is_better if metric == task.metric else is_higher_better(metric),
+        )
+        for metric in evidence.metrics
+    ]
+    return TaskRow(
+        name=evidence.label,
+        kind=RowKind.SUBTASK if group else RowKind.TASK,
+        group=group,
+        num_subtasks=0,
+        num_docs=task.num_docs,
+        num_fewshot=task.num_fewshot,
+        limit=task.limit,
+        metrics=tuple(make_metric_row(question, [evidence], matchup) for question in questions),
+        notes=evidence.notes,
+        flips=tuple(_flips(catalog, matchup, evidence, max_flips)),
+    )
+
+
+def _flips(catalog: Catalog, matchup: Matchup, evidence: Evidence, max_flips: int) -> list[FlipList]:
+    lists = []
+    for latent in matchup.latents:
+        pairs = evidence.pairs.get((latent.label, evidence.task.metric))
+        entry = catalog.entry(latent, evidence.label)
+        base = catalog.entry(matchup.baseline, evidence.label) if matchup.baseline else None
+        if pairs is None or entry is None or base is None:
+            continue
+        better = evidence.task.higher_is_better
+        found = find_flips(base, entry, pairs, latent.label, higher_is_better=better, max_flips=max_flips)
+        lists += [found] if found.flips else []
+    return lists
+
+
+def _stamps(catalog: Catalog) -> tuple[str, ...]:
+    limits = sorted({task.limit for task in catalog.tasks.values() if task.limit is not None})
+    stamps = [f"partial: first {' or '.join(str(limit) for limit in limits)} documents"] if limits else []
+    if catalog.missing:
+        stamps.append(f"in progress: {len(catalog.missing)} of {count(len(catalog.entries), 'job')} unfinished")
+    return tuple(stamps)
+
+
+def _notes(catalog: Catalog) -> tuple[str, ...]:
+    done = [entry for entry in catalog.entries.values() if entry.result]
+    unscored = sum(entry.result.num_unscored for entry in done if entry.result)
+    truncated = sum(entry.result.num_truncated for entry in done if entry.result)
+    notes = []
+    if unscored:
+        notes.append(f"{count(unscored, 'document')} could not be scored; see the tasks' remarks")
+    if truncated:
+        notes.append(f"{count(truncated, 'prompt')} cut on the left to fit the context; see the tasks' remarks")
+    return tuple(notes)
+
+
+def _run_card(store: RunReader) -> RunCard:
+    plan = store.plan
+    return RunCard(
+        run_id=plan.run_id,
+        created_at=plan.created_at,
+        command=plan.command,
+        environment=plan.environment,
+        device=plan.engine.device,
+        batch_size=plan.engine.batch_size,
+        num_jobs=len(plan.jobs),
+        num_done=sum(store.result(job.id) is not None for job in plan.jobs),
+    )
+
+
+def _task_card(catalog: Catalog, label: str) -> TaskCard:
+    """Scoring details are said once where all contenders agree."""
+    entries = {who: entry.result for (who, task), entry in catalog.entries.items() if task == label and entry.result}
+    scoring = [(who, result.scoring) for who, result in entries.items() if result.scoring]
+    if len(scoring) > 1 and all(details == scoring[0][1] for _, details in scoring):
+        scoring = [("all", scoring[0][1])]
+    return TaskCard(task=catalog.tasks[label], scoring=tuple(scoring))

@@ -1,0 +1,158 @@
+"""From evidence to a table's rows: one metric of one task or group, for every contender of a panel.
+
+A task is a group of one. Micro: all items in one heap. Macro: one vote per task.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ft_eval.report.catalog import Matchup
+from ft_eval.report.evidence import Aggregate, Evidence
+from ft_eval.report.tables import Cell, Comparison, MetricRow, Unit
+from ft_eval.report.words import comparison_sentence, verdict
+from ft_eval.stats import (
+    Estimate,
+    PairedComparison,
+    compare_macro,
+    compare_paired,
+    macro_estimate,
+    mean_estimate,
+    relative_gain,
+)
+
+_LOWER_IS_BETTER = frozenset(
+    {"perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte", "loss", "nll", "brier_score", "wer", "ter"}
+)
+_NO_MEAN = "the metric is no mean over documents, so there is no paired test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a row asks: which metric, how it is read, and how tasks add up to a group."""
+
+    metric: str
+    is_primary: bool
+    higher_is_better: bool
+    weight_by_size: bool = True
+
+
+def is_higher_better(metric: str) -> bool:
+    """Whether more of a secondary metric is better, by its name; a task says it of its primary metric itself."""
+    return metric.split("/", maxsplit=1)[0] not in _LOWER_IS_BETTER
+
+
+def make_metric_row(question: Question, evidences: Sequence[Evidence], matchup: Matchup) -> MetricRow:
+    """One metric over one task, or over the tasks of a group."""
+    unit = _unit(question, evidences)
+    base = None if matchup.baseline is None else matchup.baseline.label
+    return MetricRow(
+        metric=question.metric,
+        is_primary=question.is_primary,
+        unit=unit,
+        higher_is_better=question.higher_is_better,
+        baseline=None if base is None else _score(question, evidences, base),
+        cells=tuple(_cell(question, evidences, latent.label, base, unit) for latent in matchup.latents),
+    )
+
+
+def _unit(question: Question, evidences: Sequence[Evidence]) -> Unit:
+    """POINTS where every score of every contender lies in [0, 1] and the name does not speak of a likelihood."""
+    if not is_higher_better(question.metric):
+        return Unit.RAW
+    found = [scores for e in evidences for (_, metric), scores in e.scores.items() if metric == question.metric]
+    found += [np.array([a.score]) for e in evidences for (_, m), a in e.aggregates.items() if m == question.metric]
+    return Unit.POINTS if all(_is_fraction(scores) for scores in found) else Unit.RAW
+
+
+def _is_fraction(scores: NDArray[np.float64]) -> bool:
+    return bool(((scores >= 0.0) & (scores <= 1.0)).all())
+
+
+def _score(question: Question, evidences: Sequence[Evidence], label: str) -> Estimate | None:
+    key = (label, question.metric)
+    aggregates = [e.aggregates[key] for e in evidences if key in e.aggregates]
+    strata = [e.scores[key] for e in evidences if key in e.scores]
+    if aggregates:
+        return _aggregate_estimate(aggregates[0]) if len(evidences) == 1 else None
+    return _pool(strata, weight_by_size=question.weight_by_size) if strata else None
+
+
+def _aggregate_estimate(aggregate: Aggregate) -> Estimate:
+    return Estimate(
+        mean=aggregate.score,
+        stderr=aggregate.stderr,
+        low=math.nan,
+        high=math.nan,
+        n=aggregate.n,
+        method="as the task reports it",
+        reason="the metric is no mean over documents",
+    )
+
+
+def _pool(strata: Sequence[NDArray[np.float64]], *, weight_by_size: bool) -> Estimate:
+    if weight_by_size or len(strata) == 1:
+        return mean_estimate(np.concatenate(strata))
+    return macro_estimate([mean_estimate(scores) for scores in strata])
+
+
+def _cell(question: Question, evidences: Sequence[Evidence], label: str, base: str | None, unit: Unit) -> Cell:
+    score = _score(question, evidences, label)
+    comparison = _comparison(question, evidences, label, unit)
+    why = "" if comparison is not None else _why_no_comparison(question, evidences, label, base)
+    return Cell(label=label, score=score, comparison=comparison, why_empty=why)
+
+
+def _why_no_comparison(question: Question, evidences: Sequence[Evidence], label: str, base: str | None) -> str:
+    if (state := _state(evidences, label)) != "done":
+        return state
+    if _score(question, evidences, label) is None:
+        return "no document has this metric"
+    if base is None:
+        return "no baseline here"
+    if (state := _state(evidences, base)) != "done":
+        return f"baseline {state}"
+    is_aggregate = any(metric == question.metric for e in evidences for _, metric in e.aggregates)
+    return _NO_MEAN if is_aggregate else "no item pairs with one of the baseline"
+
+
+def _state(evidences: Sequence[Evidence], label: str) -> str:
+    """`done` where any of the tasks is."""
+    states = {evidence.states[label] for evidence in evidences}
+    return next(state for state in ("done", "not finished", "not run") if state in states)
+
+
+def _comparison(question: Question, evidences: Sequence[Evidence], label: str, unit: Unit) -> Comparison | None:
+    key = (label, question.metric)
+    if any(metric == question.metric for e in evidences for _, metric in e.aggregates):
+        return None
+    strata = [
+        (pairs.baseline, pairs.latent)
+        for e in evidences
+        if (pairs := e.pairs.get(key)) is not None and pairs.baseline.size
+    ]
+    if not strata:
+        return None
+    paired = _compare(question, strata)
+    baseline = _pool([base for base, _ in strata], weight_by_size=question.weight_by_size)
+    latent = _pool([other for _, other in strata], weight_by_size=question.weight_by_size)
+    decided = verdict(paired, higher_is_better=question.higher_is_better)
+    return Comparison(
+        baseline=baseline,
+        latent=latent,
+        paired=paired,
+        gain=relative_gain(baseline.mean, latent.mean),
+        verdict=decided,
+        sentence=comparison_sentence(paired, unit, decided),
+    )
+
+
+def _compare(question: Question, strata: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> PairedComparison:
+    if question.weight_by_size or len(strata) == 1:
+        baseline = np.concatenate([base for base, _ in strata])
+        latent = np.concatenate([other for _, other in strata])
+        return compare_paired(baseline, latent, higher_is_better=question.higher_is_better)
+    return compare_macro(strata, higher_is_better=question.higher_is_better)

@@ -1,0 +1,197 @@
+"""What the samples of one task say about the contenders of one panel: item scores, pairs, and what to warn of.
+
+Holds numbers only. One task's frames are alive at a time; what stays are two floats per item, metric and pair.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ft_eval.records import TaskSpec
+from ft_eval.report.catalog import Catalog, Entry, Matchup
+from ft_eval.report.formats import count, one_line
+from ft_eval.report.frames import Samples, item_frame, metric_column, read_samples
+from ft_eval.report.pairing import Pairing, pair_items
+from ft_eval.report.tables import Contender
+
+_TOLERANCE = 1e-6
+Key = tuple[str, str]
+"""(contender's label, metric)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """The scores of two contenders on their shared items, each of shape (n,), in one order."""
+
+    baseline: NDArray[np.float64]
+    latent: NDArray[np.float64]
+    baseline_ids: NDArray[np.int64]
+    """The items' document numbers in the baseline's job."""
+    latent_ids: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aggregate:
+    """A score that a task makes from all its documents in another way than by their mean, such as a perplexity."""
+
+    score: float
+    stderr: float
+    """nan where the task gives none."""
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One task in one panel."""
+
+    label: str
+    task: TaskSpec
+    metrics: tuple[str, ...]
+    """The primary metric first."""
+    scores: Mapping[Key, NDArray[np.float64]]
+    """Each contender's scores over all items that have one."""
+    aggregates: Mapping[Key, Aggregate]
+    """For metrics that are no mean over items; such a key is not in `scores`."""
+    pairs: Mapping[Key, Pairs]
+    """By the latent's label."""
+    states: Mapping[str, str]
+    """By contender's label, `done`, `not finished` or `not run`."""
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One contender's samples of the task."""
+
+    contender: Contender
+    entry: Entry
+    samples: Samples
+    items: pd.DataFrame
+
+
+def gather_evidence(catalog: Catalog, matchup: Matchup, label: str) -> Evidence:
+    """Read the samples of every contender of the panel on one task.
+
+    Raises:
+        StoreError: samples can't be read.
+    """
+    contenders = [c for c in (matchup.baseline, *matchup.latents) if c is not None]
+    jobs = [job for contender in contenders if (job := _read(catalog.entry(contender, label), contender))]
+    task = catalog.tasks[label]
+    metrics = _order_metrics(task.metric, jobs)
+    pairings = _pair(jobs, matchup)
+    scores = {(job.contender.label, m): values for job in jobs for m in metrics if len(values := _scores(job, m))}
+    aggregates = {
+        (job.contender.label, m): aggregate for job in jobs for m in metrics if (aggregate := _aggregate(job, m))
+    }
+    return Evidence(
+        label=label,
+        task=task,
+        metrics=metrics,
+        scores={key: values for key, values in scores.items() if key not in aggregates},
+        aggregates=aggregates,
+        pairs={(who, m): pairs for who, p in pairings.items() for m in metrics if (pairs := _pairs(p, m))},
+        states={c.label: _state(catalog.entry(c, label)) for c in contenders},
+        notes=tuple(_notes(jobs, pairings, task)),
+    )
+
+
+def _read(entry: Entry | None, contender: Contender) -> _Job | None:
+    if entry is None or entry.result is None:
+        return None
+    samples = read_samples(entry.store.samples(entry.job.id))
+    return _Job(contender=contender, entry=entry, samples=samples, items=item_frame(samples))
+
+
+def _state(entry: Entry | None) -> str:
+    if entry is None:
+        return "not run"
+    return "not finished" if entry.result is None else "done"
+
+
+def _order_metrics(primary: str, jobs: Sequence[_Job]) -> tuple[str, ...]:
+    found = {name for job in jobs for name in job.samples.metrics}
+    found.update(name for job in jobs if job.entry.result for name in job.entry.result.metrics)
+    return (primary, *sorted(found - {primary}))
+
+
+def _pair(jobs: Sequence[_Job], matchup: Matchup) -> dict[str, Pairing]:
+    baseline = next((job for job in jobs if job.contender is matchup.baseline), None)
+    if baseline is None:
+        return {}
+    return {
+        job.contender.label: pair_items(baseline.items, job.items) for job in jobs if job.contender in matchup.latents
+    }
+
+
+def _scores(job: _Job, metric: str) -> NDArray[np.float64]:
+    column = metric_column(metric)
+    if column not in job.items:
+        return np.empty(0)
+    return job.items[column].dropna().to_numpy(dtype=np.float64)
+
+
+def _aggregate(job: _Job, metric: str) -> Aggregate | None:
+    """The task's own score, where it is not the mean over items nor over samples."""
+    result, items = job.entry.result, _scores(job, metric)
+    if result is None or metric not in result.metrics:
+        return None
+    score = result.metrics[metric]
+    if not math.isfinite(score) and len(items):
+        return None
+    if any(math.isclose(score, mean, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE) for mean in _means(job, metric, items)):
+        return None
+    return Aggregate(score=score, stderr=result.stderrs.get(metric, math.nan), n=result.num_samples)
+
+
+def _means(job: _Job, metric: str, items: NDArray[np.float64]) -> list[float]:
+    """What a mean could be: over items, over samples, or over samples with the unscored ones as 0."""
+    if not len(items):
+        return []
+    column = job.samples.frame[metric_column(metric)]
+    return [float(items.mean()), float(column.mean()), float(column.sum()) / len(column)]
+
+
+def _pairs(pairing: Pairing, metric: str) -> Pairs | None:
+    names = [f"{metric_column(metric)}_{side}" for side in ("baseline", "latent")]
+    if not set(names) <= set(pairing.pairs.columns):
+        return None
+    scored = pairing.pairs.dropna(subset=names)
+    return Pairs(
+        baseline=scored[names[0]].to_numpy(dtype=np.float64),
+        latent=scored[names[1]].to_numpy(dtype=np.float64),
+        baseline_ids=scored["doc_id_baseline"].to_numpy(dtype=np.int64),
+        latent_ids=scored["doc_id_latent"].to_numpy(dtype=np.int64),
+    )
+
+
+def _notes(jobs: Sequence[_Job], pairings: Mapping[str, Pairing], task: TaskSpec) -> list[str]:
+    notes = [f"partial: first {count(task.limit, 'document')}"] if task.limit is not None else []
+    for job in jobs:
+        notes += _job_notes(job)
+    notes += [f"{who}: {pairing.note}" for who, pairing in pairings.items() if pairing.note]
+    return notes
+
+
+def _job_notes(job: _Job) -> list[str]:
+    who, frame, notes = job.contender.label, job.samples.frame, []
+    if num_truncated := int(job.items["is_truncated"].sum()):
+        notes.append(
+            f"{who}: {count(num_truncated, 'prompt')} of {len(job.items):,} cut on the left to fit the context"
+        )
+    if num_unscored := int((~frame["is_scored"]).sum()):
+        reasons = "; ".join(f"{one_line(text)} ×{num}" for text, num in job.samples.errors[:3])
+        notes.append(
+            f"{who}: {count(num_unscored, 'sample')} of {len(frame):,} could not be scored and count neither as right "
+            f"nor as wrong ({reasons})"
+        )
+    if num_open := int(frame["may_flip"].sum()):
+        notes.append(
+            f"{who}: {count(num_open, 'answer')} of {len(frame):,} could change with other draws of Z, since the best "
+            "two choices are within the Monte Carlo error"
+        )
+    return notes

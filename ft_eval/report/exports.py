@@ -1,0 +1,161 @@
+"""The score records as CSV, Markdown, LaTeX and JSON. Every format says the same numbers.
+
+CSV and JSON hold every metric as fractions, Markdown and LaTeX the primary metrics in points. Names come from users and
+tasks: each format escapes them in its own way.
+"""
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+
+from ft_eval.report.formats import MINUS, NONE, THIN, count, interval, one_line, p_value, percent, score, signed
+from ft_eval.report.scores import ScoreRecord, score_records
+from ft_eval.report.tables import Report, Unit
+
+FORMAT_VERSION = 1
+
+
+def to_json(report: Report) -> str:
+    """The records as JSON, with what a reader of the file alone must know; nan becomes null."""
+    content = {
+        "format_version": FORMAT_VERSION,
+        "title": report.title,
+        "created_at": report.created_at,
+        "run_ids": [run.run_id for run in report.runs],
+        "stamps": list(report.stamps),
+        "summary": [report.summary.headline, *report.summary.lines],
+        "missing": list(report.missing),
+        "scores": [{name: _plain(value) for name, value in asdict(r).items()} for r in score_records(report)],
+    }
+    return json.dumps(content, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def to_csv(report: Report) -> str:
+    """The records as CSV, one line each; an empty field is a number that is not there."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([field.name for field in fields(ScoreRecord)])
+    for record in score_records(report):
+        writer.writerow([_csv_field(value) for value in asdict(record).values()])
+    return text.getvalue()
+
+
+def _plain(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _csv_field(value: object) -> object:
+    """A text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else ""
+    if not isinstance(value, str):
+        return "" if value is None else value
+    text = one_line(value)
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperRow:
+    """One record as the words and numbers of a paper's table, unescaped."""
+
+    task: str
+    metric: str
+    latent: str
+    num_items: str
+    baseline_score: str
+    latent_score: str
+    difference: str
+    interval: str
+    relative_gain: str
+    split: str
+    p_value: str
+    verdict: str
+
+
+_HEADINGS = (
+    "Task", "Metric", "Latent", "Items", "Baseline", "Latent score", "Difference", "95 % interval", "Relative gain",
+    "Gained/lost/equal", "p", "Verdict",
+)  # fmt: skip
+
+
+def paper_rows(report: Report) -> tuple[PaperRow, ...]:
+    """The primary metrics as a table to be typeset; tasks of a group are left to the group."""
+    return tuple(_paper_row(r) for r in score_records(report) if r.is_primary and r.kind != "subtask")
+
+
+def _paper_row(record: ScoreRecord) -> PaperRow:
+    unit = Unit(record.unit)
+    gain = percent(record.relative_gain_percent)
+    if record.relative_gain_reason:
+        gain = f"undefined ({record.relative_gain_reason})"
+    split = f"{record.num_wins}/{record.num_losses}/{record.num_ties}" if record.num_pairs else NONE
+    return PaperRow(
+        task=record.task,
+        metric=record.metric,
+        latent=record.latent or NONE,
+        num_items=count(record.num_items),
+        baseline_score=_with_stderr(record.baseline_score, record.baseline_stderr, unit),
+        latent_score=_with_stderr(record.latent_score, record.latent_stderr, unit),
+        difference=signed(record.difference, unit),
+        interval=interval(record.difference_low, record.difference_high, unit),
+        relative_gain=gain,
+        split=split,
+        p_value=f"{p_value(record.p_value)} ({record.test})" if record.test else NONE,
+        verdict=record.verdict or record.why_empty,
+    )
+
+
+def _with_stderr(mean: float, stderr: float, unit: Unit) -> str:
+    return score(mean, unit) if math.isnan(stderr) else f"{score(mean, unit)} ± {score(stderr, unit)}"
+
+
+def to_markdown(report: Report) -> str:
+    """The primary metrics as a Markdown table under the summary."""
+    lines = [f"# {_md(report.title)}", "", _md(report.summary.headline), ""]
+    lines += [f"- {_md(line)}" for line in (*report.stamps, *report.summary.lines)]
+    lines += ["", _md_row(_HEADINGS), _md_row(["---"] * len(_HEADINGS))]
+    lines += [_md_row([_md(text) for text in astuple(row)]) for row in paper_rows(report)]
+    return "\n".join(lines) + "\n"
+
+
+def _md_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _md(text: str) -> str:
+    """Text that stays text in Markdown, also in engines that let HTML through."""
+    escaped = re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", one_line(text))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+_TEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': r"\textquotedbl{}", "±": r"$\pm$", MINUS: "$-$", NONE: "--", "×": r"$\times$",
+    "κ": r"$\kappa$", "[": "{[}", "·": r"$\cdot$", THIN: r"\,",
+}  # fmt: skip
+_TEX_EXPONENT = re.compile("10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
+_DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+
+
+def to_latex(report: Report) -> str:
+    """The primary metrics as a table for the booktabs package, without a preamble."""
+    columns = "lll" + "r" * (len(_HEADINGS) - 4) + "l"
+    lines = [f"% {one_line(report.title)}: {stamp}" for stamp in report.stamps]
+    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _tex_row(_HEADINGS), r"\midrule"]
+    lines += [_tex_row(astuple(row)) for row in paper_rows(report)]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _tex_row(cells: Sequence[str]) -> str:
+    return " & ".join(_tex(cell) for cell in cells) + r" \\"
+
+
+def _tex(text: str) -> str:
+    """Text that stays text in LaTeX; what a p value's power of ten needs becomes mathematics."""
+    escaped = "".join(_TEX.get(letter, letter) for letter in one_line(text))
+    return _TEX_EXPONENT.sub(lambda match: f"$10^{{{match[1].translate(_DIGITS)}}}$", escaped)

@@ -1,0 +1,107 @@
+"""The samples of one job as a tidy pandas frame: hashes and numbers, one row per document and draw, and no text.
+
+A sample takes about 50 bytes plus 8 per metric, whatever the length of its prompt, so a million stay small. Texts are
+read again for the few samples that are shown (`flips.py`).
+"""
+
+import hashlib
+import math
+from array import array
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from ft_eval.records import SampleResult
+
+CONTENT = ["doc", "prompt", "target"]
+"""The columns that identify an item by its content, 64 bits of a hash each."""
+ITEM = [*CONTENT, "occurrence"]
+"""The same, with a number that tells apart documents of equal content in one task."""
+_MAX_ERROR_LENGTH = 160
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """One job's samples without their texts."""
+
+    frame: pd.DataFrame
+    """Columns doc_id, draw, doc, prompt, target, is_scored, is_truncated, may_flip, and one per name in `metrics` (nan
+    where it has no score)."""
+    metrics: tuple[str, ...]
+    errors: tuple[tuple[str, int], ...]
+    """Why documents could not be scored, the most frequent reason first, with its count."""
+
+
+@dataclass(slots=True)
+class _Columns:
+    """Columns as they fill, eight bytes a value."""
+
+    ids: "array[int]" = field(default_factory=lambda: array("q"))
+    draws: "array[int]" = field(default_factory=lambda: array("q"))
+    hashes: "tuple[array[int], ...]" = field(default_factory=lambda: tuple(array("Q") for _ in CONTENT))
+    is_scored: "array[int]" = field(default_factory=lambda: array("b"))
+    is_truncated: "array[int]" = field(default_factory=lambda: array("b"))
+    may_flip: "array[int]" = field(default_factory=lambda: array("b"))
+    metrics: "dict[str, array[float]]" = field(default_factory=dict)
+    errors: Counter[str] = field(default_factory=Counter)
+
+    def append(self, sample: SampleResult) -> None:
+        for name in sample.metrics.keys() - self.metrics.keys():
+            self.metrics[name] = array("d", [math.nan] * len(self.ids))
+        self.ids.append(sample.doc_id)
+        self.draws.append(sample.draw)
+        for column, text in zip(self.hashes, (sample.doc_hash, sample.prompt_hash, sample.target_hash), strict=True):
+            column.append(_hash64(text))
+        self.is_scored.append(sample.error is None)
+        self.is_truncated.append(sample.num_truncated_tokens > 0)
+        self.may_flip.append(sample.may_flip is True)
+        for name, column_of_metric in self.metrics.items():
+            column_of_metric.append(sample.metrics.get(name, math.nan) if sample.error is None else math.nan)
+        if sample.error is not None:
+            self.errors[sample.error[:_MAX_ERROR_LENGTH]] += 1
+
+
+def read_samples(samples: Iterable[SampleResult]) -> Samples:
+    """Drain one job's samples into columns; texts are dropped as they pass."""
+    columns = _Columns()
+    for sample in samples:
+        columns.append(sample)
+    names = tuple(sorted(columns.metrics))
+    data = {
+        "doc_id": np.array(columns.ids, dtype=np.int64),
+        "draw": np.array(columns.draws, dtype=np.int64),
+        **{name: np.array(values, dtype=np.uint64) for name, values in zip(CONTENT, columns.hashes, strict=True)},
+        "is_scored": np.array(columns.is_scored, dtype=np.bool_),
+        "is_truncated": np.array(columns.is_truncated, dtype=np.bool_),
+        "may_flip": np.array(columns.may_flip, dtype=np.bool_),
+        **{metric_column(name): np.array(columns.metrics[name], dtype=np.float64) for name in names},
+    }
+    errors = sorted(columns.errors.items(), key=lambda item: (-item[1], item[0]))
+    return Samples(frame=pd.DataFrame(data), metrics=names, errors=tuple(errors))
+
+
+def metric_column(metric: str) -> str:
+    """The column of a metric: ASCII, whatever the name, and like no other column's."""
+    return f"metric:{metric!a}"
+
+
+def item_frame(samples: Samples) -> pd.DataFrame:
+    """One row per document: doc_id, `ITEM`, is_truncated, and each metric averaged over the draws that have a score.
+
+    Draws of one document are not independent, so all statistics see documents.
+    """
+    metrics = [metric_column(name) for name in samples.metrics]
+    grouped = samples.frame.groupby("doc_id", sort=True)
+    items = grouped[CONTENT].first().join(grouped[["is_truncated"]].max())
+    if metrics:
+        items = items.join(grouped[metrics].mean())
+    items["occurrence"] = items.groupby(CONTENT).cumcount()
+    return items.reset_index()
+
+
+def _hash64(text: str) -> int:
+    """64 bits of a hash: among a million items two collide with a chance of 3 in 10^8."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")

@@ -1,0 +1,97 @@
+"""Turns a `Report` into files: one HTML page, and the scores as CSV, Markdown, LaTeX and JSON. Computes nothing.
+
+Everything that a template prints is made visible (no control characters, no direction marks) and then escaped, so model
+output stays text by construction. The templates run in jinja2's sandbox, and an unknown name is an error.
+"""
+
+import re
+from pathlib import Path
+
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
+
+from ft_eval.report import formats
+from ft_eval.report.catalog import policy_text
+from ft_eval.report.exports import to_csv, to_json, to_latex, to_markdown
+from ft_eval.report.tables import Report, Verdict
+from ft_eval.resources import templates_dir
+from ft_eval.store.files import make_folder, write_atomically
+
+MARKS = {Verdict.BETTER: "▲", Verdict.WORSE: "▼", Verdict.UNRESOLVED: "○"}
+"""A shape for each verdict, so that colour is never alone."""
+
+
+def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
+    """Write report.html, scores.csv, scores.md, scores.tex and scores.json; each is whole or absent.
+
+    Raises:
+        StoreError: the folder can't be made or written.
+    """
+    contents = {
+        "report.html": render_html(report),
+        "scores.csv": to_csv(report),
+        "scores.md": to_markdown(report),
+        "scores.tex": to_latex(report),
+        "scores.json": to_json(report),
+    }
+    make_folder(folder)
+    for name, text in contents.items():
+        write_atomically(folder / name, [text.encode("utf-8")])
+    return tuple(folder / name for name in contents)
+
+
+def render_html(report: Report) -> str:
+    """The page, the same for the same report."""
+    return page_environment().get_template("report.html.j2").render(report=report)
+
+
+def page_environment() -> ImmutableSandboxedEnvironment:
+    """What renders every page: escaped, sandboxed, and strict about names that are not there."""
+    environment = ImmutableSandboxedEnvironment(
+        loader=FileSystemLoader(templates_dir()),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        bits=formats.bits,
+        breakable=_breakable,
+        count=formats.count,
+        interval=formats.interval,
+        magnitude=formats.magnitude,
+        mark=_mark,
+        nats=_nats,
+        num_bytes=formats.num_bytes,
+        p_value=formats.p_value,
+        percent=formats.percent,
+        policy=policy_text,
+        score=formats.score,
+        seconds=formats.seconds,
+        signed=formats.signed,
+    )
+    return environment
+
+
+def _finalize(value: object) -> object:
+    """Called on every value before it is escaped. What a macro has made (Markup) has been through it already."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return formats.visible(value)
+    return value
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may go on in the next line after an underscore or a slash, and nowhere else."""
+    pieces = re.split("(?<=[_/])", formats.one_line(name))
+    return Markup("<wbr>").join(pieces)
+
+
+def _mark(verdict: str) -> str:
+    return MARKS[Verdict(verdict)]
+
+
+def _nats(value: float) -> str:
+    return f"{value:.2f}".replace("-", formats.MINUS)

@@ -1,0 +1,269 @@
+"""The report as data: frozen records that the page, the exports and the terminal all read. Computes nothing.
+
+Report
+ + Summary                           the verdict in sentences
+ + Panel, one per baseline           a baseline and the latent checkpoints that are held to it
+    + TaskRow                        a task, a group such as mmlu, or a task of a group
+       + MetricRow, primary first    one metric: the baseline's score and a Cell per latent checkpoint
+          + Cell, Comparison         the latent's score, and what the pairs say
+       + FlipList                    answers that changed
+    + Forest                         the primary differences, drawn
+ + CostRow, RunCard, TaskCard        what it cost and where it comes from
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ft_eval.records import Checkpoint, Environment, LatentPolicy, TaskSpec
+from ft_eval.stats import Estimate, PairedComparison, RelativeGain
+
+
+class Unit(StrEnum):
+    """How a metric's numbers are shown."""
+
+    POINTS = "points"
+    """Scores in [0, 1], shown times 100; differences are percentage points."""
+    RAW = "raw"
+    """Shown as they are, such as a perplexity."""
+
+
+class Verdict(StrEnum):
+    """What one comparison says at the 5 % level, two-sided, without a correction for the number of comparisons."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    UNRESOLVED = "unresolved"
+
+
+class RowKind(StrEnum):
+    """What a row of a table stands for."""
+
+    TASK = "task"
+    GROUP = "group"
+    SUBTASK = "subtask"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """A checkpoint as it was evaluated: with one source of Z and one seed."""
+
+    label: str
+    """The checkpoint's name, with the policy or the seed where the name alone is not unique. Unique in a report."""
+    checkpoint: Checkpoint
+    latents: LatentPolicy | None
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A latent checkpoint against its baseline on one metric."""
+
+    baseline: Estimate
+    """The baseline's score over the pairs."""
+    latent: Estimate
+    paired: PairedComparison
+    gain: RelativeGain
+    verdict: Verdict
+    sentence: str
+    """The result in a plain sentence, with the number of items that it rests on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """What one latent checkpoint has on one metric."""
+
+    label: str
+    """The contender's."""
+    score: Estimate | None
+    """Over all documents that it was scored on; None when there is none."""
+    comparison: Comparison | None
+    why_empty: str = ""
+    """Why there is no score or no comparison."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRow:
+    """One metric of one task or group."""
+
+    metric: str
+    is_primary: bool
+    unit: Unit
+    higher_is_better: bool
+    baseline: Estimate | None
+    """Over all documents that the baseline was scored on."""
+    cells: tuple[Cell, ...]
+    """One per latent checkpoint of the panel, in its order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What one model said to one document."""
+
+    score: float
+    answer: str
+    choices: tuple[tuple[str, float], ...] = ()
+    """For multiple choice: each choice's text and log p in nats."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flip:
+    """A document on which the two models' scores differ. All texts are clipped and hostile."""
+
+    doc_id: int
+    is_gain: bool
+    """Whether the latent is the better one."""
+    prompt_tail: str
+    target: str
+    baseline: Answered
+    latent: Answered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlipList:
+    """The flips of one comparison, losses first; only some of them when there are many."""
+
+    label: str
+    num_gained: int
+    num_lost: int
+    flips: tuple[Flip, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRow:
+    """A task, a group, or a task of a group, in one panel."""
+
+    name: str
+    kind: RowKind
+    group: str
+    """The group that a SUBTASK stands under; empty otherwise."""
+    num_subtasks: int
+    num_docs: int
+    num_fewshot: int | None
+    """None for a group whose tasks differ in it."""
+    limit: int | None
+    metrics: tuple[MetricRow, ...]
+    """The primary metric first; never empty."""
+    notes: tuple[str, ...]
+    """What a reader must know before using the numbers: partial, unscored, truncated, unpaired."""
+    flips: tuple[FlipList, ...] = ()
+
+    @property
+    def primary(self) -> MetricRow:
+        """The metric that a table shows."""
+        return self.metrics[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForestBar:
+    """One difference of a forest plot; positions in percent of the plot's width."""
+
+    name: str
+    text: str
+    verdict: Verdict
+    low: float
+    mean: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForestTick:
+    """A tick of the axis, in percent of the width, with its number."""
+
+    position: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forest:
+    """Differences in points with their 95 % intervals, of one latent checkpoint."""
+
+    label: str
+    zero: float
+    bars: tuple[ForestBar, ...]
+    ticks: tuple[ForestTick, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """A baseline and the latent checkpoints that are held to it, or a checkpoint that stands alone."""
+
+    number: int
+    baseline: Contender | None
+    latents: tuple[Contender, ...]
+    sentence: str
+    """Who is compared with whom, or why nobody is."""
+    rows: tuple[TaskRow, ...]
+    """Each group is followed by its tasks."""
+    forests: tuple[Forest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The report in a few sentences."""
+
+    headline: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostRow:
+    """What one contender took, on one task or in all."""
+
+    label: str
+    task: str
+    """Empty for the sum over its finished tasks."""
+    num_parameters: int
+    num_jobs: int
+    """Finished jobs."""
+    seconds: float
+    num_prompt_tokens: int
+    num_generated_tokens: int
+    tokens_per_second: float
+    peak_memory_bytes: int
+    seconds_ratio: float | None
+    """Over the baseline's seconds on the tasks that both finished; None without a baseline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCard:
+    """One run, for provenance."""
+
+    run_id: str
+    created_at: str
+    command: str
+    environment: Environment
+    device: str
+    batch_size: int | None
+    num_jobs: int
+    num_done: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskCard:
+    """One task's source and how it was scored."""
+
+    task: TaskSpec
+    scoring: tuple[tuple[str, Mapping[str, str]], ...]
+    """(who, details): one entry for all contenders where they agree, one per contender where they don't."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All that the page shows."""
+
+    title: str
+    created_at: str
+    """When the newest run was planned, UTC; never the time of the report."""
+    stamps: tuple[str, ...]
+    """What makes the report partial, in a few words each; empty for whole runs."""
+    summary: Summary
+    notes: tuple[str, ...]
+    missing: tuple[str, ...]
+    """Jobs that have not finished, as `checkpoint: task`."""
+    panels: tuple[Panel, ...]
+    costs: tuple[CostRow, ...]
+    job_costs: tuple[CostRow, ...]
+    contenders: tuple[Contender, ...]
+    runs: tuple[RunCard, ...]
+    tasks: tuple[TaskCard, ...]

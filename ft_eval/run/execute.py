@@ -1,0 +1,111 @@
+"""A plan, job by job: load a checkpoint once, evaluate what is not done, put each finished job on disk.
+
+Interrupted anywhere, it leaves a run that the same command continues. Knows no display and no report.
+"""
+
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+
+from ft_eval.engine import Engine
+from ft_eval.engine.loading import ModelArguments, load_engine
+from ft_eval.harness.code_tasks import CODE_TASKS, CodeTaskSettings, scoring_provenance, session
+from ft_eval.harness.evaluate import evaluate_job
+from ft_eval.harness.lm import FreeTransformerLM
+from ft_eval.plan import PlannedRun
+from ft_eval.records import Checkpoint, Job, LatentPolicy, RunPlan
+from ft_eval.run.progress import Progress
+from ft_eval.store import ResponseLog, RunStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """What a call of `execute_plan` did."""
+
+    num_jobs: int
+    num_skipped: int
+    """Jobs that were done before."""
+
+
+def execute_plan(planned: PlannedRun, store: RunStore, progress: Progress) -> RunSummary:
+    """Do every job of the plan that is not done.
+
+    Raises:
+        FtEvalError: a checkpoint, a task or the store fails; what was answered until then is on disk.
+        KeyboardInterrupt: as it comes; the same holds.
+    """
+    num_skipped = 0
+    with ExitStack() as stack:
+        if any(job.task.runs_code and not store.is_done(job.id) for job in planned.plan.jobs):
+            source = planned.source
+            stack.enter_context(session(CodeTaskSettings(data_dir=source.data_dir, offline=source.offline)))
+            _provenance(planned.plan.jobs)  # no sandbox or no tests: found before anything is generated
+        for checkpoint, jobs in groupby(planned.plan.jobs, key=lambda job: job.checkpoint):
+            pending = []
+            for job in jobs:
+                if store.is_done(job.id):
+                    num_skipped += 1
+                    progress.job_skipped(job)
+                else:
+                    pending.append(job)
+            if pending:
+                _evaluate_checkpoint(checkpoint, pending, planned, store, progress)
+    return RunSummary(num_jobs=len(planned.plan.jobs), num_skipped=num_skipped)
+
+
+def _evaluate_checkpoint(
+    checkpoint: Checkpoint, jobs: list[Job], planned: PlannedRun, store: RunStore, progress: Progress
+) -> None:
+    engine = _load(checkpoint, jobs[0], planned.plan)
+    for job in jobs:
+        with _log(store, job) as log:
+            progress.resumed(job, len(log))
+            _evaluate(job, engine.under(job.latents), planned, log, progress, store)
+        progress.job_finished(job)
+    del engine
+    gc.collect()  # the next checkpoint should not need the memory of two
+
+
+def _evaluate(
+    job: Job, engine: Engine, planned: PlannedRun, log: ResponseLog, progress: Progress, store: RunStore
+) -> None:
+    lm = FreeTransformerLM(
+        engine,
+        seed=job.seed,
+        log=log,
+        on_start=lambda num_requests: progress.job_started(job, num_requests),
+        on_answer=lambda answer: progress.answered(job, answer),
+    )
+    outcome = evaluate_job(job, planned.tasks.tasks[job.task.name], lm, _provenance([job]))
+    store.finish(outcome.result, outcome.samples)
+
+
+def _provenance(jobs: Sequence[Job]) -> Mapping[str, str]:
+    """How the code of these jobs is scored; empty when none runs code."""
+    names = [job.task.name for job in jobs if job.task.runs_code]
+    return scoring_provenance(*(name for name in CODE_TASKS if name in names)) if names else {}
+
+
+def _load(checkpoint: Checkpoint, job: Job, plan: RunPlan) -> Engine:
+    return load_engine(
+        ModelArguments(
+            path=checkpoint.path,
+            adapter=checkpoint.adapter,
+            dtype=checkpoint.dtype,
+            device=plan.engine.device,
+            batch_size=plan.engine.batch_size,
+            latents=job.latents or LatentPolicy(),
+            seed=job.seed,
+        )
+    )
+
+
+@contextmanager
+def _log(store: RunStore, job: Job) -> Iterator[ResponseLog]:
+    log = store.responses(job.id)
+    try:
+        yield log
+    finally:
+        log.close()

@@ -1,0 +1,102 @@
+"""What a child does to itself before it reads a foreign byte, in the one order that works. Nothing here can be undone.
+
+    scratch folder → session → rlimits → no_new_privs → Landlock → uid and capabilities → parent-death signal → seccomp
+
+Landlock comes before the uid is dropped (its descriptor is the server's), the parent-death signal after (a change of
+uid clears it), seccomp last (it forbids all of the above).
+"""
+
+import os
+import resource
+import signal
+from dataclasses import dataclass
+
+from ft_eval.sandbox.box import kernel, landlock, namespaces, seccomp
+from ft_eval.sandbox.box.config import UNPRIVILEGED_ID, ChildLimits
+from ft_eval.sandbox.box.view import DEVICES
+
+_MEBIBYTE = 1 << 20
+_STACK_BYTES = 64 * _MEBIBYTE
+_NUM_DESCRIPTORS = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walls:
+    """What the server has found and prepared."""
+
+    tier: str
+    landlock_abi: int
+    """0 where the kernel has none."""
+    ruleset: int = -1
+    """The Landlock ruleset, made once: tier ll."""
+    syscall_filter: bytes = b""
+    """See `seccomp.assemble`; empty for no filter."""
+    is_root: bool = False
+    """Whether the server runs as root, so that each child must drop its uid (tier ns)."""
+
+
+def enter(walls: Walls, limits: ChildLimits, scratch: str, server_pid: int) -> None:
+    """Confine the calling process for good. Raises OSError when any wall can't be put up."""
+    owner = UNPRIVILEGED_ID if walls.is_root else os.geteuid()
+    if walls.tier == "ns":
+        namespaces.mount_scratch(scratch, limits.scratch_bytes, owner)
+    os.chdir(scratch)
+    os.umask(0o077)
+    os.setsid()
+    set_resource_limits(limits)
+    kernel.control_process(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    if walls.landlock_abi:
+        _enter_landlock(walls, scratch)
+    _drop_privileges(walls)
+    _die_with(server_pid, is_first=walls.tier == "ns")
+    if walls.syscall_filter:
+        seccomp.install(walls.syscall_filter, os.getpid())
+
+
+def set_resource_limits(limits: ChildLimits) -> None:
+    """The kernel's own limits. Address space is per process, and a program has only the one."""
+    _lower(resource.RLIMIT_AS, limits.memory_bytes)
+    _lower(resource.RLIMIT_FSIZE, max(limits.scratch_bytes // 4, 1))
+    _lower(resource.RLIMIT_CPU, limits.cpu_seconds)
+    _lower(resource.RLIMIT_STACK, _STACK_BYTES)
+    _lower(resource.RLIMIT_NOFILE, _NUM_DESCRIPTORS)
+    for limit in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
+        _lower(limit, 0)
+
+
+def _lower(limit: int, value: int) -> None:
+    _, hard = resource.getrlimit(limit)
+    bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(limit, (bound, bound))
+
+
+def _enter_landlock(walls: Walls, scratch: str) -> None:
+    ruleset = walls.ruleset
+    if ruleset < 0:  # ns: the scratch folder is a mount of this child's own
+        ruleset = landlock.create(walls.landlock_abi)
+        landlock.allow(ruleset, walls.landlock_abi, read=("/",), write=(scratch, *DEVICES))
+    landlock.restrict(ruleset)
+    os.close(ruleset)
+
+
+def _drop_privileges(walls: Walls) -> None:
+    if walls.tier == "none":
+        return
+    if walls.is_root:
+        become_nobody()
+    kernel.drop_capabilities()
+    kernel.control_process(kernel.PR_SET_DUMPABLE, 0)
+
+
+def become_nobody() -> None:
+    """Drop root's uid, gid and groups for good. Raises OSError."""
+    os.setgroups([])
+    os.setresgid(UNPRIVILEGED_ID, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+    os.setresuid(UNPRIVILEGED_ID, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+
+
+def _die_with(server_pid: int, *, is_first: bool) -> None:
+    """Be killed when the server dies. The first process of a PID namespace can't see its parent and need not look."""
+    kernel.control_process(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    if not is_first and os.getppid() != server_pid:
+        os._exit(1)

@@ -1,0 +1,268 @@
+"""The fork server: import once, put the walls up once, then fork a confined child per program and report how it ended.
+
+It holds no task data: a job passes through it as a descriptor that only the child reads. It speaks to its owner over
+one control socket, and ends with it: end of file on the socket, or the owner's death, ends the server, and the server's
+death ends the child.
+
+    owner → server   limits as JSON, with two descriptors: the job (read) and the answer pipe (write)
+    server → owner   first what it is, or what went wrong; per job {"pid"} with a pidfd, and {"status", …} at its end
+"""
+
+import contextlib
+import fcntl
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from ft_eval.sandbox.box import confine, driver, kernel, landlock, namespaces, reach, scratch, seccomp, view
+from ft_eval.sandbox.box.config import ChildLimits, ServerConfig
+from ft_eval.sandbox.box.preload import preload
+from ft_eval.sandbox.box.syscall_table import architecture
+
+_JOB_FD, _ANSWER_FD = 3, 4
+_FIRST_FREE_FD = 5
+_WATCH_MILLISECONDS = 100
+_MAX_MESSAGE_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Server:
+    control: socket.socket
+    walls: confine.Walls
+    scratch_dir: str
+    """Where a child's temporary files go: a tmpfs is mounted here (ns), or the folder itself is used."""
+    kept: tuple[int, ...]
+    """Descriptors that children need for imports (tier ll as root)."""
+
+
+def main(config_text: str) -> None:
+    """Serve until the owner hangs up. What fails before that is told to the owner in one line."""
+    config = ServerConfig.load(config_text)
+    control = _reserve_descriptors(config.control_fd)
+    signal.signal(signal.SIGTERM, _leave)
+    kernel.control_process(kernel.PR_SET_PDEATHSIG, signal.SIGTERM)
+    kernel.control_process(kernel.PR_SET_NAME, b"ft-eval-box")
+    _be_first_to_go()
+    numpy_version = preload(config.numpy_parent)
+    try:
+        server = _put_up_walls(config, control)
+    except OSError as error:
+        _tell(control, {"error": str(error)})
+        return
+    _tell(control, {"walls": _describe(server.walls), "numpy": numpy_version})
+    gc.collect()
+    gc.freeze()
+    try:
+        while _serve_one(server):
+            pass
+    finally:
+        _clean_up(config)
+
+
+def _leave(_number: int, _frame: object) -> NoReturn:
+    """The owner has died: end as if it had hung up."""
+    raise SystemExit
+
+
+def _clean_up(config: ServerConfig) -> None:
+    """Let no child and no folder outlive the server. An owner that lives removes the folder itself."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    if config.tier == "ns":
+        return  # the child dies with the server, and its folder with it
+    with contextlib.suppress(OSError):
+        for pid in children.read_text(encoding="ascii").split():
+            os.kill(int(pid), signal.SIGKILL)
+            os.waitpid(int(pid), 0)
+        scratch.empty(config.work_dir)
+        Path(config.work_dir).rmdir()
+
+
+def _reserve_descriptors(control_fd: int) -> socket.socket:
+    """The control socket, out of the way of the two numbers a child will use."""
+    control = socket.socket(fileno=fcntl.fcntl(control_fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE_FD))
+    os.close(control_fd)
+    while os.open(os.devnull, os.O_RDWR) < _FIRST_FREE_FD - 1:
+        pass
+    return control
+
+
+def _be_first_to_go() -> None:
+    """When the machine runs out of memory, the kernel takes a box and not the run."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    except OSError:
+        return
+
+
+def _put_up_walls(config: ServerConfig, control: socket.socket) -> _Server:
+    trees = view.readable_trees(config.numpy_parent)
+    abi = landlock.abi() if config.tier != "none" else 0
+    machine = architecture() if config.tier != "none" else None
+    scratch_dir, ruleset, is_root = config.work_dir, -1, False
+    kept: tuple[int, ...] = ()
+    if config.tier == "ns":
+        namespaces.enter(config.work_dir, trees)
+        scratch_dir, is_root = "/tmp", os.geteuid() == 0  # noqa: S108 (a tmpfs of the child's own)
+    elif config.tier == "ll":
+        _require_ll(abi, machine)
+        ruleset = landlock.create(abi)
+        landlock.allow(ruleset, abi, read=trees, write=(config.work_dir, *view.DEVICES))
+        kept = _give_up_root((*trees, config.numpy_parent))
+    tempfile.tempdir = scratch_dir
+    syscall_filter = seccomp.assemble(machine) if machine else b""
+    walls = confine.Walls(
+        tier=config.tier, landlock_abi=abi, ruleset=ruleset, syscall_filter=syscall_filter, is_root=is_root
+    )
+    return _Server(control=control, walls=walls, scratch_dir=scratch_dir, kept=kept)
+
+
+def _require_ll(abi: int, machine: str | None) -> None:
+    if not abi:
+        raise OSError("this kernel has no Landlock (5.13 or newer with landlock in its lsm list)")
+    if machine is None:
+        raise OSError(f"no system call table for this processor ({os.uname().machine})")
+
+
+def _give_up_root(folders: tuple[str, ...]) -> tuple[int, ...]:
+    if os.geteuid() != 0:
+        return ()
+    held = reach.hold(folder for folder in folders if folder)
+    confine.become_nobody()
+    kernel.control_process(kernel.PR_SET_PDEATHSIG, signal.SIGTERM)  # a change of uid clears it
+    return reach.reroute(held)
+
+
+def _describe(walls: confine.Walls) -> str:
+    parts = {"ns": ["namespaces"], "ll": [], "none": ["no isolation"]}[walls.tier]
+    if walls.tier == "ns" and not walls.is_root:
+        parts = ["namespaces (user)"]
+    if walls.landlock_abi:
+        parts.append(f"landlock {walls.landlock_abi}")
+    if walls.syscall_filter:
+        parts.append("seccomp")
+    return "+".join([*parts, "rlimits"])
+
+
+def _serve_one(server: _Server) -> bool:
+    """Take one job to its end. False when the owner has hung up."""
+    text, descriptors, _, _ = socket.recv_fds(server.control, _MAX_MESSAGE_BYTES, 2)
+    if not text or len(descriptors) != 2:
+        return False
+    limits, server_pid = ChildLimits.load(text), os.getpid()
+    try:
+        pid, pidfd = _fork(server)
+        if pid == 0:
+            _become_child(server, limits, descriptors, server_pid)
+    except OSError as error:
+        _tell(server.control, {"error": str(error)})
+        return True
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+    socket.send_fds(server.control, [json.dumps({"pid": pid}).encode()], [pidfd])
+    is_owner_there = _wait(server, pid, pidfd, limits)
+    if server.walls.tier != "ns":
+        scratch.empty(server.scratch_dir)
+    return is_owner_there
+
+
+def _fork(server: _Server) -> tuple[int, int]:
+    if server.walls.tier == "ns":
+        return kernel.fork_into(namespaces.CHILD_FLAGS)
+    pid = os.fork()
+    return (pid, os.pidfd_open(pid)) if pid else (0, -1)
+
+
+def _become_child(server: _Server, limits: ChildLimits, descriptors: list[int], server_pid: int) -> NoReturn:
+    """The child's whole life. What fails before the ready frame is an infrastructure failure, told on stderr."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        _keep_only(descriptors, (server.walls.ruleset, *server.kept))
+        job = driver.Job.load(_read_all(_JOB_FD), limits.digest_bytes)
+        confine.enter(server.walls, limits, server.scratch_dir, server_pid)
+        os.dup2(os.open(os.devnull, os.O_RDWR), 2)
+        _tidy(server.scratch_dir)
+        driver.run(job, _ANSWER_FD)
+    except BaseException as error:  # noqa: BLE001 (the last word of a process that is about to end)
+        os.write(2, f"{type(error).__name__}: {error}\n".encode())
+    finally:
+        os._exit(70)
+
+
+def _keep_only(descriptors: list[int], kept: tuple[int, ...]) -> None:
+    """Descriptors 0 to 4 and the ones in `kept`; no other, whatever was open."""
+    job, answers = (os.dup(descriptor) if descriptor <= _ANSWER_FD else descriptor for descriptor in descriptors)
+    os.dup2(job, _JOB_FD)
+    os.dup2(answers, _ANSWER_FD, inheritable=False)
+    first = _FIRST_FREE_FD
+    for descriptor in sorted(descriptor for descriptor in kept if descriptor >= first):
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+    os.closerange(first, 1 << 20)
+
+
+def _read_all(descriptor: int) -> bytes:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+def _tidy(scratch_dir: str) -> None:
+    """What a program finds: an environment, arguments and a search path that say nothing of this machine's owner."""
+    for name in list(os.environ):
+        if name not in {"LANG", "PATH", "TZ"}:
+            del os.environ[name]
+    os.environ.update(HOME=scratch_dir, TMPDIR=scratch_dir)
+    sys.argv[:] = sys.orig_argv[:] = ["solution"]
+
+
+def _wait(server: _Server, pid: int, pidfd: int, limits: ChildLimits) -> bool:
+    """Wait for the child, report its end. False when the owner hung up first (the child is then killed)."""
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    poller.register(server.control, select.POLLIN)
+    is_watched = server.walls.tier != "ns"
+    is_owner_there, is_over = True, False
+    while True:
+        ready = dict(poller.poll(_WATCH_MILLISECONDS if is_watched else None))
+        if pidfd in ready:
+            break
+        if server.control.fileno() in ready:  # nothing is said while a job runs: this is the end of file
+            is_owner_there = False
+        if not is_owner_there or (is_watched and scratch.is_over(server.scratch_dir, limits.scratch_bytes)):
+            is_over = is_owner_there
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            poller.unregister(server.control)
+            is_watched = False
+    os.close(pidfd)
+    _, status, usage = os.wait4(pid, 0)
+    if is_owner_there:
+        _tell(server.control, _report(status, usage, is_over=is_over))
+    return is_owner_there
+
+
+def _report(status: int, usage: resource.struct_rusage, *, is_over: bool) -> Mapping[str, object]:
+    return {
+        "status": os.waitstatus_to_exitcode(status),
+        "cpu_seconds": usage.ru_utime + usage.ru_stime,
+        "peak_memory_bytes": usage.ru_maxrss * 1024,
+        "over_scratch": is_over,
+    }
+
+
+def _tell(control: socket.socket, message: Mapping[str, object]) -> None:
+    try:
+        control.send(json.dumps(message).encode())
+    except BrokenPipeError:
+        return

@@ -1,0 +1,214 @@
+"""When two wire texts are equal: as Python's == has it on plain data, without asking the data.
+
+The *normal* tree of a value merges what compares equal (True, 1, 1.0, Fraction(1); a subclass and its base; set and
+frozenset) and sorts sets and dicts. Two values are equal exactly when their normal texts are. So foreign values are
+sorted and compared as strings: none is hashed, called, or asked for its opinion. A value that equals nothing (NaN, an
+opaque object) has no normal text. Used on both sides of the wall: in the box for the digests of long answers.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+
+from ft_eval.sandbox.wire import MAX_DEPTH, Tree, WireError, are_small, dumps
+
+_FRACTION_DIGITS = 1 << 14
+"""Hexadecimal digits in a numerator or denominator: reducing a fraction takes the square of that."""
+
+
+class _EqualsNothingError(Exception):
+    """A value that is not even equal to itself, or that the wire cannot carry."""
+
+
+def normal_text(tree: Tree) -> str | None:
+    """The text that equal values share, or None for a value that equals nothing. Raises WireError for a bad tree."""
+    try:
+        return dumps(_normal(tree, 0))
+    except _EqualsNothingError:
+        return None
+
+
+def normal_digest(tree: Tree) -> str | None:
+    """sha256, hexadecimal, of the normal text; None for a value that equals nothing."""
+    text = normal_text(tree)
+    return None if text is None else hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def element_texts(tree: Tree) -> tuple[str, ...] | None:
+    """The distinct normal texts, sorted, of what iterating the value gives: equal where `set(value)` would be.
+
+    None where Python's `set(value)` would raise: the value is no iterable, or an element can't be hashed. Elements that
+    equal nothing count as one that equals nothing of ours.
+    """
+    elements = _elements(tree)
+    if elements is None or not all(_is_hashable(element) for element in elements):
+        return None
+    return tuple(_distinct(normal_text(element) or "equals nothing" for element in elements))
+
+
+def number_value(tree: Tree) -> int | float | Fraction | None:
+    """The plain number under the tree (subclasses included, NaN and infinities too), or None for anything else."""
+    plain = strip(tree)
+    if isinstance(plain, int | float):
+        return plain
+    match plain:
+        case ["i", str(digits)]:
+            return _from_hex(digits, len(digits))
+        case ["f", "nan" | "inf" | "-inf" as name]:
+            return float(name)
+        case ["q", str(numerator), str(denominator)]:
+            return Fraction(_from_hex(numerator), _from_hex(denominator) or 1)
+    return None
+
+
+def strip(tree: Tree) -> Tree:
+    """The tree under its subclass tags."""
+    for _ in range(MAX_DEPTH):
+        if not (isinstance(tree, list) and len(tree) == 3 and tree[0] == "x"):
+            return tree
+        tree = tree[2]
+    raise WireError("nested too deeply")
+
+
+def _distinct(texts: Iterable[str]) -> list[str]:
+    """Sorted and without repeats, by comparison alone: no hash that foreign data could aim at."""
+    ordered = sorted(texts)
+    return [text for index, text in enumerate(ordered) if index == 0 or text != ordered[index - 1]]
+
+
+def _elements(tree: Tree) -> Sequence[Tree] | None:
+    plain = strip(tree)
+    if isinstance(plain, str):
+        return list(plain)
+    if not isinstance(plain, list) or not plain:
+        return None
+    tag, *rest = plain
+    return {"l": rest, "t": rest, "s": rest, "d": rest[::2], "e": rest[1:]}.get(tag if isinstance(tag, str) else "")
+
+
+def _is_hashable(tree: Tree, depth: int = 0) -> bool:
+    if depth > MAX_DEPTH:
+        return False
+    if not isinstance(tree, list):
+        return True
+    match tree:
+        case ["t", *rest]:
+            return all(_is_hashable(item, depth + 1) for item in rest)
+        case ["x", name, inner]:
+            return name == "builtins.frozenset" or _is_hashable(inner, depth + 1)
+        case ["l" | "s" | "d", *_]:
+            return False
+    return True
+
+
+def _normal(tree: Tree, depth: int) -> Tree:
+    if depth > MAX_DEPTH + 2:
+        raise WireError("nested too deeply")
+    if not isinstance(tree, list):
+        return _normal_scalar(tree)
+    match tree:
+        case ["l" | "t" as tag, *rest]:
+            return [tag, *_normal_items(rest, depth)]
+        case ["s", *rest]:
+            return ["s", *_distinct(dumps(_normal(item, depth + 1)) for item in rest)]
+        case ["d", *rest]:
+            return ["d", *_normal_pairs(rest, depth)]
+        case ["x", str(), inner]:
+            return _normal(inner, depth + 1)
+    return _normal_leaf(tree)
+
+
+def _normal_scalar(scalar: Tree) -> Tree:
+    """Booleans and integral floats become ints, so that True, 1 and 1.0 are one."""
+    if isinstance(scalar, bool):
+        return int(scalar)
+    if isinstance(scalar, float):
+        return _normal_float(scalar)
+    if isinstance(scalar, int):
+        return _normal_int(scalar)
+    if scalar is None or isinstance(scalar, str):
+        return scalar
+    raise WireError(f"a tree holds no {type(scalar).__name__}")
+
+
+def _normal_float(value: float) -> Tree:
+    if math.isnan(value):
+        raise _EqualsNothingError
+    if math.isinf(value):
+        return ["f", repr(value)]
+    return _normal_int(int(value)) if value.is_integer() else value
+
+
+def _normal_int(value: int) -> Tree:
+    return value if -(1 << 63) <= value < 1 << 63 else ["i", hex(value)]
+
+
+def _normal_items(items: list[Tree], depth: int) -> list[Tree]:
+    kinds = set(map(type, items))
+    if kinds <= {str}:
+        return items
+    if kinds <= {int, float} and are_small(items):
+        return [item if type(item) is int or not item.is_integer() else int(item) for item in items]
+    return [_normal(item, depth + 1) for item in items]
+
+
+def _normal_pairs(parts: list[Tree], depth: int) -> list[Tree]:
+    """Keys (as text) and values by turns, sorted by key; of equal keys the last one counts, as in a dict."""
+    if len(parts) % 2:
+        raise WireError("a dict with a key and no value")
+    keys = [dumps(_normal(key, depth + 1)) for key in parts[::2]]
+    values = [_normal(value, depth + 1) for value in parts[1::2]]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    last = [n for place, n in enumerate(order) if place + 1 == len(order) or keys[order[place + 1]] != keys[n]]
+    return [part for n in last for part in (keys[n], values[n])]
+
+
+def _normal_leaf(tree: list[Tree]) -> Tree:
+    match tree:
+        case ["i", str(digits)]:
+            return _normal_int(_from_hex(digits, len(digits)))
+        case ["f", "nan"] | ["o" | "e", *_]:
+            raise _EqualsNothingError
+        case ["f", "inf" | "-inf"] | ["b" | "u", str()]:
+            return tree
+        case ["c", real, imag]:
+            parts = [_normal_part(real), _normal_part(imag)]
+            return parts[0] if parts[1] == 0 else ["c", *parts]
+        case ["q", str(numerator), str(denominator)]:
+            return _normal_fraction(_from_hex(numerator), _from_hex(denominator))
+    raise WireError(f"not a tree: tag {str(tree[:1])[:40]}")
+
+
+def _normal_part(tree: Tree) -> Tree:
+    """The real or imaginary part of a complex number."""
+    if isinstance(tree, list) and tree[:1] == ["f"]:
+        return _normal_leaf(tree)
+    if isinstance(tree, int | float):
+        return _normal_scalar(tree)
+    raise WireError("a complex number of something else than floats")
+
+
+def _normal_fraction(numerator: int, denominator: int) -> Tree:
+    """An int or a float where one equals the fraction exactly."""
+    if denominator <= 0:
+        raise WireError("a fraction without a positive denominator")
+    value = Fraction(numerator, denominator)
+    if value.denominator == 1:
+        return _normal_int(value.numerator)
+    try:
+        nearest = float(value)
+    except OverflowError:
+        nearest = math.inf
+    if math.isfinite(nearest) and Fraction(nearest) == value:
+        return nearest
+    return ["q", hex(value.numerator), hex(value.denominator)]
+
+
+def _from_hex(digits: str, limit: int = _FRACTION_DIGITS) -> int:
+    if len(digits) > limit:
+        raise WireError("a number too long")
+    try:
+        return int(digits, 16)
+    except ValueError as error:
+        raise WireError("not a hexadecimal number") from error

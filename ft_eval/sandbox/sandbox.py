@@ -1,0 +1,111 @@
+"""The sandbox: a context manager that runs thousands of unread programs, one confined process each.
+
+    with Sandbox() as sandbox:
+        result = sandbox.run_calls(Calls(program=…, entry_point="add", inputs=(encode([1, 2]),)), judge)
+
+Expected values stay on this side: `judge` sees each answer as it comes and stops the program at the first wrong one. A
+failure of the sandbox itself is retried once on a fresh server and then raised; it is never an outcome.
+"""
+
+import os
+import threading
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from ft_eval.errors import SandboxError
+from ft_eval.sandbox.execution import Judge, execute
+from ft_eval.sandbox.records import Answer, Calls, ExecutionResult, SandboxSettings, Tier
+from ft_eval.sandbox.server import BoxServer, ServerError
+from ft_eval.sandbox.tiers import start_server
+
+_NUM_ATTEMPTS = 2
+
+
+class Sandbox:
+    """One warm server and its tier. Safe to share between threads (programs take turns) and to abandon in a fork."""
+
+    def __init__(self, settings: SandboxSettings | None = None) -> None:
+        self._settings = settings or SandboxSettings()
+        self._lock = threading.Lock()
+        self._server: BoxServer | None = None
+        self._owner_pid = os.getpid()
+        self._tier: Tier | None = None
+        self._description = ""
+
+    def __enter__(self) -> Self:
+        """Choose the tier, start the server, probe it. Raises SandboxError when nothing safe is to be had."""
+        self._owner_pid = os.getpid()
+        self._server, self._tier, self._description = start_server(self._settings)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the server and whatever it runs."""
+        self.close()
+
+    @property
+    def tier(self) -> Tier:
+        """The tier in use. Raises SandboxError before the sandbox is entered."""
+        if self._tier is None:
+            raise SandboxError("the sandbox is not open: use it in a with statement")
+        return self._tier
+
+    @property
+    def description(self) -> str:
+        """One line for the run's record, such as `ns: namespaces+landlock 7+seccomp+rlimits; probe 9/9; …`."""
+        return self._description
+
+    def run_calls(self, calls: Calls, judge: Judge | None = None) -> ExecutionResult:
+        """Run a program and its calls, stopping at the first answer the judge refuses.
+
+        Without a judge every answer is kept and returned. Raises SandboxError when the program could not be tried.
+        """
+        tier = self.tier
+        if os.getpid() != self._owner_pid:
+            raise SandboxError("the sandbox belongs to another process: open one in each process")
+        with self._lock:
+            reason = ""
+            for _ in range(_NUM_ATTEMPTS):
+                try:
+                    return self._attempt(tier, calls, judge)
+                except ServerError as error:
+                    reason = str(error)
+                    self._discard()
+                except BaseException:
+                    self._discard()
+                    raise
+        raise SandboxError(f"the {tier} sandbox failed twice in a row and nothing was scored: {reason}")
+
+    def close(self) -> None:
+        """End the server and whatever it runs. Safe to call twice, and in a forked process, which owns neither."""
+        if os.getpid() == self._owner_pid:
+            self._discard()
+        elif self._server is not None:
+            self._server.abandon()
+        self._tier = None
+
+    def _attempt(self, tier: Tier, calls: Calls, judge: Judge | None) -> ExecutionResult:
+        if self._server is None or not self._server.is_alive:
+            self._discard()
+            self._server = BoxServer(tier)
+        kept: list[Answer] = []
+
+        def keep(answer: Answer) -> bool:
+            kept.append(answer)
+            return True
+
+        result, is_fit = execute(self._server, calls, judge or keep)
+        if not is_fit:
+            self._discard()
+        return result if judge else _with_answers(result, kept)
+
+    def _discard(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+
+def _with_answers(result: ExecutionResult, answers: list[Answer]) -> ExecutionResult:
+    return replace(result, answers=tuple(answers))

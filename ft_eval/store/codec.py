@@ -1,0 +1,225 @@
+"""Frozen records to one line of ASCII JSON and back, by the dataclasses' annotations. Strict in both directions.
+
+    str, bool, int, None    as they are
+    float                   a number; NaN and the infinities as {"__float__": "nan" | "inf" | "-inf"}
+    Path, StrEnum           their string
+    tuple[X, ...]           an array
+    Mapping[str, X]         an object
+    a frozen dataclass      an object with exactly the dataclass's fields
+
+Never pickle. Knows no file and no record by name.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from reprlib import Repr
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from ft_eval.errors import StoreError, did_you_mean
+
+FORMAT_VERSION = 1
+"""Raised whenever a record or a file changes so that an older ft-eval could not read it, or would misread it."""
+
+T = TypeVar("T")
+_Decoder = Callable[[Any, str], Any]
+_FLOAT_TAG = "__float__"
+_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
+def dump(record: object, *, versioned: bool = False) -> str:
+    """One line of ASCII JSON without a newline; `versioned` puts `format_version` first, as every file's records have.
+
+    Raises:
+        StoreError: A field holds what could not be read back: a wrong type, or one that the codec does not know.
+    """
+    plain = _plain(record, type(record).__name__)
+    _decode(type(record), plain)  # nothing is written that could not be read back
+    if versioned:
+        plain = {"format_version": FORMAT_VERSION, **plain}
+    return json.dumps(plain, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+
+def load(cls: type[T], text: str | bytes, *, versioned: bool = False) -> T:
+    """The record that `dump` made the text of.
+
+    Raises:
+        StoreError: The text is no strict JSON, of another format version, or not exactly a record of this class.
+    """
+    plain = _parse(text)
+    if versioned:
+        _check_version(plain)
+        del plain["format_version"]
+    return cast("T", _decode(cls, plain))
+
+
+def _decode(cls: Any, plain: Any) -> Any:
+    return _decoder(cls)(plain, cls.__name__)
+
+
+def _check_version(plain: Any) -> None:
+    version = plain.get("format_version") if isinstance(plain, dict) else None
+    if type(version) is not int:
+        raise StoreError("no format_version: this was not written by ft-eval")
+    if version == FORMAT_VERSION:
+        return
+    raise StoreError(
+        f"format_version is {version}, this ft-eval reads {FORMAT_VERSION}; "
+        + ("upgrade ft-eval to read it" if version > FORMAT_VERSION else "read it with the ft-eval that wrote it")
+    )
+
+
+def _parse(text: str | bytes) -> Any:
+    """Strict JSON: ASCII, no duplicate keys, no nesting that exhausts the stack."""
+    try:
+        ascii_text = text.decode("ascii") if isinstance(text, bytes) else text
+        return json.loads(ascii_text, object_pairs_hook=_no_duplicates)
+    except RecursionError:
+        raise StoreError("not a record of ft-eval: JSON nested too deep") from None
+    except ValueError as error:
+        raise StoreError(f"not a record of ft-eval: {error}") from None
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    plain = dict(pairs)
+    if len(plain) != len(pairs):
+        twice = next(key for index, (key, _) in enumerate(pairs) if key in dict(pairs[:index]))
+        raise ValueError(f"key {_SHORT.repr(twice)} stands twice in one object")
+    return plain
+
+
+def _plain(value: Any, where: str) -> Any:
+    """Plain JSON data of a record's value."""
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else {_FLOAT_TAG: str(float(value))}
+    if isinstance(value, str | Path):
+        return str(value)
+    if isinstance(value, bool | int | NoneType):
+        return value
+    if isinstance(value, tuple):
+        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        return {key: _plain(item, f"{where}[{_SHORT.repr(key)}]") for key, item in value.items()}
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name), f"{where}.{field.name}") for field in fields(value)}
+    raise StoreError(f"{where}: a {type(value).__name__} can't be stored")
+
+
+@cache
+def _decoder(hint: Any) -> _Decoder:
+    """The function that turns plain data into a value of the annotated type, made once per annotation."""
+    if hint in _EXACT:
+        return _exact(hint)
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType) and len(arguments) == 2 and NoneType in arguments:
+        return _optional(next(argument for argument in arguments if argument is not NoneType))
+    if origin is tuple and arguments[1:] == (...,):
+        return _array(arguments[0])
+    if origin is Mapping and arguments[0] is str:
+        return _object(arguments[1])
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _record(hint)
+    return _special(hint)
+
+
+def _special(hint: Any) -> _Decoder:
+    if hint is float:
+        return _float
+    if hint is Path:
+        text = _exact(str)
+        return lambda value, where: Path(text(value, where))
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return _enum(hint)
+    raise TypeError(f"the codec has no rule for the annotation {hint}")
+
+
+def _mismatch(where: str, got: object, expected: str) -> StoreError:
+    return StoreError(f"{where}: got {_SHORT.repr(got)}, expected {expected}")
+
+
+_EXACT: Mapping[type, str] = {str: "a string", bool: "true or false", int: "a whole number"}
+
+
+def _exact(kind: type) -> _Decoder:
+    def decode(value: Any, where: str) -> Any:
+        if type(value) is not kind:
+            raise _mismatch(where, value, _EXACT[kind])
+        return value
+
+    return decode
+
+
+def _float(value: Any, where: str) -> float:
+    if type(value) is float and math.isfinite(value):  # the parser lets NaN and 1e400 through
+        return value
+    if type(value) is int and abs(value) <= 2**53:
+        return float(value)
+    if type(value) is dict and list(value) == [_FLOAT_TAG] and value[_FLOAT_TAG] in tuple(_NON_FINITE):
+        return _NON_FINITE[value[_FLOAT_TAG]]
+    raise _mismatch(where, value, "a number")
+
+
+def _enum(kind: type[StrEnum]) -> _Decoder:
+    members = {member.value: member for member in kind}
+
+    def decode(value: Any, where: str) -> StrEnum:
+        if type(value) is not str or value not in members:
+            raise _mismatch(where, value, f"one of {', '.join(members)}")
+        return members[value]
+
+    return decode
+
+
+def _optional(hint: Any) -> _Decoder:
+    inner = _decoder(hint)
+    return lambda value, where: None if value is None else inner(value, where)
+
+
+def _array(hint: Any) -> _Decoder:
+    item = _decoder(hint)
+
+    def decode(value: Any, where: str) -> tuple[Any, ...]:
+        if type(value) is not list:
+            raise _mismatch(where, value, "an array")
+        return tuple(item(element, f"{where}[{index}]") for index, element in enumerate(value))
+
+    return decode
+
+
+def _object(hint: Any) -> _Decoder:
+    item = _decoder(hint)
+
+    def decode(value: Any, where: str) -> dict[str, Any]:
+        if type(value) is not dict or not all(type(key) is str for key in value):
+            raise _mismatch(where, value, "an object with string keys")
+        return {key: item(element, f"{where}[{_SHORT.repr(key)}]") for key, element in value.items()}
+
+    return decode
+
+
+def _record(cls: type) -> _Decoder:
+    hints = get_type_hints(cls)
+    items = {field.name: _decoder(hints[field.name]) for field in fields(cls)}
+
+    def decode(value: Any, where: str) -> Any:
+        if type(value) is not dict:
+            raise _mismatch(where, value, "an object")
+        if value.keys() != items.keys():
+            raise _wrong_keys(where, value, items)
+        return cls(**{name: item(value[name], f"{where}.{name}") for name, item in items.items()})
+
+    return decode
+
+
+def _wrong_keys(where: str, value: Mapping[str, Any], known: Mapping[str, Any]) -> StoreError:
+    unknown = next((key for key in value if key not in known), None)
+    if unknown is not None:
+        return StoreError(f"{where}: unknown key {_SHORT.repr(unknown)}{did_you_mean(str(unknown), known)}")
+    return StoreError(f"{where}: missing key {next(key for key in known if key not in value)!r}")

@@ -1,0 +1,133 @@
+"""Files that are whole or absent: bounded reads, atomic writes, and one clear line when the disk says no.
+
+Knows nothing of records or runs; it moves bytes.
+"""
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ft_eval.errors import StoreError
+
+MAX_FILE_BYTES = 64 * 2**20
+"""A whole file, or one line of a log, larger than this was not written by ft-eval and is not read into memory."""
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
+
+
+@contextmanager
+def one_clear_line(path: Path, action: str) -> Iterator[None]:
+    """Turn an OSError inside the block into a StoreError that names the path, the reason and what to do.
+
+    Raises:
+        StoreError: In place of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path}: can't {action}: {error.strerror or error}{_advice(path, error)}") from error
+
+
+def no_room(path: Path, num_bytes: int, reason: str) -> StoreError:
+    """The error for a record that did not fit, with the bytes that are free and how the run goes on."""
+    return StoreError(
+        f"{path}: can't write {num_bytes} bytes: {reason} ({_free_bytes(path)} bytes are free there); "
+        "nothing stored so far is lost: make room and run the same command again to continue"
+    )
+
+
+def read_bounded(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """The bytes of a regular file whose size is checked before it is read.
+
+    Raises:
+        StoreError: The file is absent, unreadable, not a regular file or larger than `max_bytes`.
+    """
+    with one_clear_line(path, "read"):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise StoreError(f"{path}: can't read: it is not a regular file")
+        if status.st_size > max_bytes:
+            raise StoreError(f"{path}: {status.st_size} bytes, and ft-eval writes {max_bytes} at most: not its file")
+        return path.read_bytes()
+
+
+def read_lines(path: Path, max_bytes: int = MAX_FILE_BYTES) -> Iterator[bytes]:
+    """The lines of a file, each with its newline; the last one may lack it.
+
+    Raises:
+        StoreError: The file is unreadable or a line is longer than `max_bytes`.
+    """
+    with one_clear_line(path, "read"), path.open("rb") as file:
+        number = 1
+        while line := file.readline(max_bytes + 1):
+            if len(line) > max_bytes:
+                raise StoreError(f"{path}:{number}: a line of over {max_bytes} bytes: not a file of ft-eval")
+            yield line
+            number += 1
+
+
+def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write a file under a temporary name in its folder, then put it in place; the old file stays until then.
+
+    Raises:
+        StoreError: The disk is full or the folder can't be written; no half-written file stays behind.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with one_clear_line(path, "write"):
+            with temporary.open("wb") as file:
+                file.writelines(chunks)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, on disk when this returns; an existing one is fine.
+
+    Raises:
+        StoreError: It can't be made, or something that is no folder stands there.
+    """
+    with one_clear_line(path, "make the folder"):
+        missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder survive a power cut, where the file system can."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(fd)
+
+
+def _advice(path: Path, error: OSError) -> str:
+    if error.errno in _NO_ROOM:
+        room = f" ({_free_bytes(path)} bytes are free there)"
+        return f"{room}; nothing stored so far is lost: make room and run the same command again to continue"
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return "; a file stands where a folder is needed: choose another --output-path"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "; check who owns it, or choose another --output-path"
+    return ""
+
+
+def _free_bytes(path: Path) -> int:
+    nearest = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
+    return shutil.disk_usage(nearest).free

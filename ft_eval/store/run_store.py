@@ -1,0 +1,246 @@
+"""A run on disk.
+
+    PATH/run.json                       the plan; written once, its time of change is the run's last activity
+    PATH/run.lock                       who writes the run now
+    PATH/jobs/<job id>/responses.jsonl  answers, appended the moment they exist
+    PATH/jobs/<job id>/samples.jsonl    scored documents, written when the job is finished
+    PATH/jobs/<job id>/result.json      scores; the job is done when this exists
+
+Knows no model, task or statistics. The only name from outside that becomes a part of a path is a job's id.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from ft_eval.errors import StoreError
+from ft_eval.records import RunPlan, SampleResult, TaskResult
+from ft_eval.store.codec import dump, load
+from ft_eval.store.files import make_folder, one_clear_line, read_bounded, write_atomically
+from ft_eval.store.lock import RunLock
+from ft_eval.store.plan_diff import first_difference
+from ft_eval.store.response_log import ResponseLog
+from ft_eval.store.samples import FinishedJob, read_samples, write_samples
+
+_JOB_ID = re.compile(r"[0-9a-f]{12}")
+_OURS_BEFORE_THE_PLAN = frozenset({"run.lock", ".run.json.tmp"})
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RunFile:
+    """The content of `run.json`; `run_id` is kept beside the plan that it is computed from as a check on it."""
+
+    run_id: str
+    plan: RunPlan
+
+
+class RunStore:
+    """One run's folder. `create` and `open_or_create` hold the run's lock until `close`; `open` only reads.
+
+    Use it as a context manager.
+    """
+
+    def __init__(self, path: Path, plan: RunPlan, lock: RunLock | None = None) -> None:
+        self.path = path
+        self.plan = plan
+        """The plan as it was stored first. A later process's engine options, environment and command may differ."""
+        self._lock = lock
+        self._job_ids = frozenset(job.id for job in plan.jobs)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a run to read it. Nothing is written, no lock is taken: it may be running.
+
+        Raises:
+            StoreError: There is no run, or its plan can't be read.
+        """
+        return cls(path, _read_plan(path))
+
+    @classmethod
+    def create(cls, path: Path, plan: RunPlan) -> Self:
+        """Start a run in a new or empty folder.
+
+        Raises:
+            StoreError: The folder holds a run or anything else, is in use, or can't be written.
+        """
+        if _is_run(path):
+            raise StoreError(f"{path} already holds a run; choose another --output-path")
+        return cls.open_or_create(path, plan)
+
+    @classmethod
+    def open_or_create(cls, path: Path, plan: RunPlan) -> Self:
+        """Continue the run in a folder when it is the same run, or start it when the folder is new or empty.
+
+        Raises:
+            StoreError: The folder belongs to another run (the first difference is named), holds anything else, is in
+                use, or can't be written.
+        """
+        _refuse_foreign(path)
+        make_folder(path)
+        lock = RunLock.acquire(path / "run.lock")
+        try:
+            return cls(path, _settle(path, plan), lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    def responses(self, job_id: str) -> ResponseLog:
+        """The job's log of answers, opened and put right; the caller closes it.
+
+        Raises:
+            StoreError: See `ResponseLog.open`.
+        """
+        self._assert_writable()
+        folder = self._job_folder(job_id)
+        make_folder(folder)
+        return ResponseLog.open(folder / "responses.jsonl")
+
+    def is_done(self, job_id: str) -> bool:
+        """Whether the job's result is on disk."""
+        return (self._job_folder(job_id) / "result.json").is_file()
+
+    def result(self, job_id: str) -> TaskResult | None:
+        """The job's result, or None while it is not done.
+
+        Raises:
+            StoreError: The result is damaged, or of another job.
+        """
+        return self._finished(job_id).result if self.is_done(job_id) else None
+
+    def samples(self, job_id: str) -> Iterator[SampleResult]:
+        """The finished job's samples, in the order in which they were stored.
+
+        Raises:
+            StoreError: The job is not done, or (while iterating) a line is damaged or the file is not what was stored.
+        """
+        if not self.is_done(job_id):
+            raise StoreError(f"{self._job_folder(job_id)}: the job is not finished; run its command again to finish it")
+        seal = self._finished(job_id).samples
+        return read_samples(self._job_folder(job_id) / "samples.jsonl", seal, job_id)
+
+    def finish(self, result: TaskResult, samples: Iterable[SampleResult]) -> None:
+        """Store a job's samples and then, whole or not at all, its result: from then on the job is done.
+
+        Raises:
+            StoreError: The disk is full (the same command continues), or a sample is not of this job.
+        """
+        self._assert_writable()
+        assert not self.is_done(result.job_id), f"job {result.job_id} is done already"
+        folder = self._job_folder(result.job_id)
+        make_folder(folder)
+        seal = write_samples(folder / "samples.jsonl", samples, result.job_id)
+        _write_whole(folder / "result.json", FinishedJob(result=result, samples=seal))
+        _touch(self.path)
+
+    def close(self) -> None:
+        """Let the next process have the run; closing twice is fine."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _assert_writable(self) -> None:
+        assert self._lock is not None, f"{self.path} was opened to be read"
+
+    def _job_folder(self, job_id: str) -> Path:
+        if not _JOB_ID.fullmatch(job_id) or job_id not in self._job_ids:
+            raise StoreError(f"{self.path}: no job {job_id[:40]!r} in this run")
+        return self.path / "jobs" / job_id
+
+    def _finished(self, job_id: str) -> FinishedJob:
+        path = self._job_folder(job_id) / "result.json"
+        finished = _read_whole(path, FinishedJob)
+        if finished.result.job_id != job_id:
+            raise StoreError(f"{path}: the result of job {finished.result.job_id!r}, expected {job_id!r}")
+        return finished
+
+
+def find_latest_run(start: Path) -> Path | None:
+    """The run folder that was last active: `start` itself if it is a run, else the newest of `start/*`, `start/runs/*`.
+
+    A run is active when it is started, continued or finishes a job. None when there is no run.
+    """
+    if _is_run(start):
+        return start
+    runs = [folder for parent in (start, start / "runs") for folder in _entries(parent) if _is_run(folder)]
+    return max(runs, key=lambda folder: ((folder / "run.json").stat().st_mtime_ns, folder.name), default=None)
+
+
+def _settle(path: Path, plan: RunPlan) -> RunPlan:
+    """The stored plan of the run that is continued, or the plan stored now. The lock is held."""
+    if not _is_run(path):
+        _refuse_foreign(path)  # again: what was empty before the lock may not be now
+        _write_whole(path / "run.json", _RunFile(run_id=plan.run_id, plan=plan))
+        return plan
+    stored = _read_plan(path)
+    if difference := first_difference(stored, plan):
+        raise StoreError(f"{path} belongs to another run: {difference}; choose another --output-path")
+    _touch(path)
+    return stored
+
+
+def _read_plan(path: Path) -> RunPlan:
+    if not _is_run(path):
+        raise StoreError(f"{path}: no run here (no run.json); give the folder that `ft-eval run` wrote")
+    file = _read_whole(path / "run.json", _RunFile)
+    if file.run_id != file.plan.run_id:
+        raise StoreError(
+            f"{path / 'run.json'}: run {file.run_id}, but its jobs make it {file.plan.run_id}: edited, or written by "
+            "another version of ft-eval; start the run anew with another --output-path"
+        )
+    return file.plan
+
+
+def _refuse_foreign(path: Path) -> None:
+    """A folder that is neither a run nor empty is someone's: nothing is written there."""
+    with one_clear_line(path, "read"):
+        if not path.is_dir() or _is_run(path):
+            return
+        foreign = sorted(entry.name for entry in path.iterdir() if entry.name not in _OURS_BEFORE_THE_PLAN)
+    if foreign:
+        raise StoreError(
+            f"{path} is no run and not empty (it holds {foreign[0]!r}); choose a new or empty folder as --output-path"
+        )
+
+
+def _is_run(path: Path) -> bool:
+    try:
+        return (path / "run.json").is_file()
+    except OSError:  # a folder that can't be entered
+        return False
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _touch(path: Path) -> None:
+    with one_clear_line(path, "write"):
+        os.utime(path / "run.json")
+
+
+def _write_whole(path: Path, record: object) -> None:
+    write_atomically(path, [dump(record, versioned=True).encode("ascii"), b"\n"])
+
+
+def _read_whole(path: Path, cls: type[T]) -> T:
+    try:
+        return load(cls, read_bounded(path), versioned=True)
+    except StoreError as error:
+        if str(path) in str(error):
+            raise
+        raise StoreError(f"{path}: {error}") from None

@@ -1,0 +1,130 @@
+"""A real browser opens the page without an error, a request or a sideways scroll of the page."""
+
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+
+import pytest
+
+from ft_eval.report import build_report, render_html
+from tests.report.example import example_report
+from tests.report.fakes import baseline, job, latent, sample, store, task
+
+pytestmark = pytest.mark.browser
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+    "--enable-logging=stderr", "--virtual-time-budget=3000", "--dump-dom",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    for name in BROWSERS:
+        if path := shutil.which(name):
+            return path
+    pytest.skip(f"no {' or '.join(BROWSERS)} on this machine")
+
+
+class Listener:
+    """A port on this machine that counts who comes."""
+
+    def __init__(self) -> None:
+        self.num_visits = 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        threading.Thread(target=self._count, daemon=True).start()
+
+    def _count(self) -> None:
+        while True:
+            try:
+                visitor, _ = self._socket.accept()
+            except OSError:
+                return
+            self.num_visits += 1
+            visitor.close()
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    made = Listener()
+    yield made
+    made.close()
+
+
+def open_page(browser: str, html: str, folder: Path) -> tuple[str, str]:
+    """The page's DOM after it has loaded, and the browser's console lines."""
+    path = folder / "page.html"
+    path.write_text(html, encoding="utf-8")
+    command = [browser, *FLAGS, f"--user-data-dir={folder / 'profile'}", path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
+
+
+def traps(url: str) -> str:
+    """What a page must not act on: each asks the listener, or changes the title."""
+    return (
+        f'<img src="{url}/img"><script src="{url}/script"></script><link rel=stylesheet href="{url}/css">'
+        f"<style>body{{background:url({url}/bg)}}</style><iframe src='{url}/frame'></iframe>"
+        "<script>document.title = 'trapped'</script>"
+    )
+
+
+def test_the_traps_work_on_a_page_without_defence(browser, listener, tmp_path):
+    dom, _ = open_page(browser, f"<title>free</title>{traps(listener.url)}", tmp_path)
+    assert "<title>trapped</title>" in dom
+    assert listener.num_visits > 0
+
+
+def test_hostile_answers_reach_nobody_and_run_nothing(browser, listener, tmp_path):
+    trap = traps(listener.url)
+    base, other = job(baseline(trap), task(trap)), job(latent("l" + trap, baseline=trap), task(trap))
+    texts = {"prompt": trap, "target": trap, "responses": (f"</pre></details>{trap}",)}
+    scores = {base: [sample(base, 0, 1.0, **texts)], other: [sample(other, 0, 0.0, **texts)]}
+    dom, console = open_page(browser, render_html(build_report([store(scores)])), tmp_path)
+    assert "Latent against baseline · ft-eval</title>" in dom
+    assert listener.num_visits == 0
+    assert console == ""
+
+
+def test_the_whole_page_loads_without_a_console_line(browser, tmp_path):
+    dom, console = open_page(browser, render_html(example_report()), tmp_path)
+    assert console == ""
+    assert "How to read this" in dom
+
+
+def long_words() -> str:
+    """A page on which every name and text is one word of 300 letters."""
+    word = "x" * 300
+    spec, arms = task(word, metric=word), (baseline(word), latent("l" + word, baseline=word))
+    texts = {"prompt": word, "target": word, "responses": (word,)}
+    owners = [job(arm, spec) for arm in arms]
+    errors = [sample(owner, 1, 0.0, error=word) for owner in owners]
+    scores = {owner: [sample(owner, 0, float(place), **texts), errors[place]] for place, owner in enumerate(owners)}
+    return render_html(build_report([store(scores)], title=word))
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("make", [lambda: render_html(example_report()), long_words], ids=["example", "long words"])
+def test_the_page_fits_its_window_with_everything_unfolded(browser, tmp_path, width, make):
+    """Wide tables scroll in their own box; the page does not scroll sideways."""
+    page = make().replace("<details", "<details open").replace('type="checkbox"', 'type="checkbox" checked')
+    frame = f'<iframe style="width:{width}px;height:900px" srcdoc="{escape(page)}"></iframe>'
+    script = (
+        "<script>onload = () => { const root = document.querySelector('iframe').contentDocument.documentElement;"
+        "document.title = root.clientWidth + ' ' + root.scrollWidth + ' ' + root.scrollHeight }</script>"
+    )
+    dom, _ = open_page(browser, f"<!doctype html><title>x</title>{script}{frame}", tmp_path)
+    inner, content, height = map(int, dom.split("<title>")[1].split("</title>")[0].split())
+    assert content <= inner
+    assert height > 900

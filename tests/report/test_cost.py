@@ -1,0 +1,47 @@
+"""Costs add up over finished jobs, and time is compared over what both finished."""
+
+from dataclasses import replace
+
+import pytest
+
+from ft_eval.report import build_report
+from tests.report.fakes import FakeStore, baseline, job, latent, store, task
+
+TASKS = (task("a"), task("b"))
+
+
+def run() -> FakeStore:
+    return store({job(arm, spec): [1.0, 0.0] for arm in (baseline(), latent()) for spec in TASKS})
+
+
+def test_a_checkpoints_cost_is_the_sum_over_its_jobs():
+    base, other = build_report([run()]).costs
+    assert (base.label, base.num_jobs, base.seconds, base.num_prompt_tokens) == ("base", 2, 20.0, 2000)
+    assert base.tokens_per_second == pytest.approx(3000 / 20)
+    assert base.seconds_ratio is None
+    assert other.seconds_ratio == pytest.approx(1.1)
+    assert other.num_parameters == 1_601_000_000
+
+
+def test_time_is_compared_over_the_tasks_that_both_finished():
+    fake = run()
+    owner = job(baseline(), TASKS[1])
+    fake.results[owner.id] = replace(fake.results[owner.id], seconds=1000.0)
+    del fake.results[job(latent(), TASKS[1]).id]
+    other = build_report([fake]).costs[1]
+    assert other.num_jobs == 1
+    assert other.seconds_ratio == pytest.approx(1.1)
+
+
+def test_peak_memory_is_the_largest_not_the_sum():
+    fake = run()
+    owner = job(latent(), TASKS[0])
+    fake.results[owner.id] = replace(fake.results[owner.id], peak_memory_bytes=7 * 2**30)
+    assert build_report([fake]).costs[1].peak_memory_bytes == 7 * 2**30
+
+
+def test_every_finished_job_has_its_own_row():
+    fake = run()
+    del fake.results[job(latent(), TASKS[1]).id]
+    rows = build_report([fake]).job_costs
+    assert [(row.task, row.label) for row in rows] == [("a", "base"), ("a", "latent"), ("b", "base")]

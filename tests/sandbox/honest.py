@@ -1,0 +1,119 @@
+"""Programs that do what honest programs do. Each defines solve(x) that must return 2 * x for x in 1, 2, 3."""
+
+HONEST = {
+    "prints": "print('hello')\ndef solve(x):\n    print('x' * 100000)\n    return 2 * x",
+    "writes to stderr": "import sys\ndef solve(x):\n    sys.stderr.write('oops')\n    return 2 * x",
+    "main guard": "def solve(x):\n    return 2 * x\nif __name__ == '__main__':\n    raise SystemExit('not here')",
+    "threads": """
+import threading
+def solve(x):
+    found = []
+    workers = [threading.Thread(target=lambda: found.append(x)) for _ in range(2)]
+    [worker.start() for worker in workers]
+    [worker.join() for worker in workers]
+    return sum(found)
+""",
+    "a thread that never ends": """
+import threading, time
+threading.Thread(target=lambda: time.sleep(1000)).start()
+def solve(x):
+    return 2 * x
+""",
+    "thread pool": """
+from concurrent.futures import ThreadPoolExecutor
+def solve(x):
+    with ThreadPoolExecutor(4) as pool:
+        return sum(pool.map(int, [x, x]))
+""",
+    "asyncio": """
+import asyncio
+async def double(x):
+    await asyncio.sleep(0)
+    return 2 * x
+def solve(x):
+    return asyncio.run(double(x))
+""",
+    "temporary files": """
+import os, shutil, tempfile
+def solve(x):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'a')
+        with open(path, 'w') as file:
+            file.write(str(x))
+        shutil.copyfile(path, path + 'b')
+        with open(path + 'b') as file:
+            return 2 * int(file.read())
+""",
+    "a file in the working folder": """
+def solve(x):
+    with open('note.txt', 'w') as file:
+        file.write(str(x))
+    return 2 * int(open('note.txt').read())
+""",
+    "deep recursion": """
+import sys
+sys.setrecursionlimit(20000)
+def depth(n):
+    return 0 if n == 0 else 1 + depth(n - 1)
+def solve(x):
+    return 2 * x if depth(10000) == 10000 else None
+""",
+    "big integers": "def solve(x):\n    return 2 * x * 7**20000 // 7**20000",
+    "numpy": """
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+def solve(x):
+    return int(np.linalg.det(np.diag([x, 2.0])).round())
+""",
+    "numpy scalars": "import numpy as np\ndef solve(x):\n    return np.int64(2 * x)",
+    "modules from disk": """
+import difflib, graphlib, html.parser, sched, statistics, wave, xml.dom.minidom, zipfile
+def solve(x):
+    return statistics.mean([x, 3 * x])
+""",
+    "future annotations and dataclasses": """
+from __future__ import annotations
+from dataclasses import dataclass
+import typing
+@dataclass
+class Pair:
+    left: int
+    right: typing.ClassVar[int] = 2
+def solve(x: int) -> int:
+    return Pair(x).left * Pair.right
+""",
+    "cached functions": """
+from functools import lru_cache
+@lru_cache(maxsize=None)
+def solve(x):
+    return 2 * x
+""",
+    "shadows builtins": "list = str = len = print = None\nopen = 3\ndef solve(x):\n    return 2 * x",
+    "changes its module's friends": """
+import json, os
+json.dumps = os.write = None
+def solve(x):
+    return 2 * x
+""",
+    "captures its output": """
+import contextlib, io
+def solve(x):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        print(2 * x)
+    return int(out.getvalue())
+""",
+    "decimals and dates": """
+import datetime, decimal
+def solve(x):
+    return decimal.Decimal(2 * x) + datetime.timedelta(0).days
+""",
+    "an enum": "import enum\nclass N(enum.IntEnum):\n    TWO = 2\ndef solve(x):\n    return N.TWO * x",
+    "catches an exception of its own": """
+def solve(x):
+    try:
+        raise ValueError(x)
+    except ValueError as error:
+        return 2 * error.args[0]
+""",
+}

@@ -1,0 +1,142 @@
+"""No hostile program passes, gets out, hangs the sandbox or disturbs the program after it, in any tier."""
+
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ft_eval.sandbox.records import MEBIBYTE, Calls, Limits, Outcome, SandboxSettings
+from ft_eval.sandbox.sandbox import Sandbox
+from ft_eval.sandbox.wire import encode
+from tests.conftest import ROOT
+from tests.sandbox.hostile import HARMLESS_ATTEMPTS, HOSTILE, fill
+from tests.sandbox.test_honest import INPUTS, is_double
+
+LIMITS = Limits(
+    call_seconds=0.4,
+    load_seconds=0.4,
+    total_seconds=2.0,
+    memory_bytes=1024 * MEBIBYTE,
+    scratch_bytes=32 * MEBIBYTE,
+    output_bytes=4 * MEBIBYTE,
+)
+FOLLOWER = "import os\ndef solve(x):\n    return 2 * x if os.listdir('.') == [] else 0"
+
+
+@pytest.fixture(scope="session")
+def outside() -> Iterator[dict[str, object]]:
+    """A world-writable folder with a secret outside the box, and a port that listens."""
+    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as server:
+        Path(folder).chmod(0o777)
+        places = {"folder": folder, "secret": f"{folder}/token", "project": str(ROOT)}
+        yield {**places, "owner": os.getpid(), "port": server.getsockname()[1]}
+
+
+def lay_out(outside: dict[str, object]) -> None:
+    """The secret as it is before every program."""
+    secret = Path(str(outside["secret"]))
+    secret.write_text("secret")
+    secret.chmod(0o666)
+
+
+def state(outside: dict[str, object]) -> object:
+    """What a program must not change: the secret, its mode and times, the folder, our limits' reachability."""
+    secret, folder = Path(str(outside["secret"])), Path(str(outside["folder"]))
+    found = secret.stat()
+    return (
+        secret.read_text(),
+        found.st_mode,
+        found.st_mtime_ns,
+        found.st_nlink,
+        sorted(path.name for path in folder.iterdir()),
+    )
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_programs_get_nothing(sandbox: Sandbox, outside: dict[str, object], name: str) -> None:
+    lay_out(outside)
+    library = Path(os.__file__).read_bytes()
+    before, start = state(outside), time.monotonic()
+    calls = Calls(program=fill(HOSTILE[name], outside), entry_point="solve", inputs=INPUTS, limits=LIMITS)
+    result = sandbox.run_calls(calls, is_double)
+    assert result.outcome is not Outcome.PASSED
+    assert time.monotonic() - start < 30
+    assert state(outside) == before
+    assert Path(os.__file__).read_bytes() == library
+    follower = sandbox.run_calls(Calls(program=FOLLOWER, entry_point="solve", inputs=INPUTS), is_double)
+    assert follower.outcome is Outcome.PASSED, follower
+
+
+@pytest.fixture(scope="session")
+def unconfined() -> Iterator[Sandbox]:
+    """A box without walls, to see that the attempts are real."""
+    with Sandbox(SandboxSettings(tier="none", allow_unsafe_code=True)) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("name", HARMLESS_ATTEMPTS)
+def test_the_attempts_succeed_where_nothing_is_in_their_way(
+    unconfined: Sandbox, outside: dict[str, object], name: str
+) -> None:
+    lay_out(outside)
+    inputs = INPUTS[:1]  # some succeed only once
+    calls = Calls(program=fill(HOSTILE[name], outside), entry_point="solve", inputs=inputs)
+    assert unconfined.run_calls(calls, is_double).outcome is Outcome.PASSED
+
+
+def test_a_dead_program_leaves_no_process(sandbox: Sandbox, outside: dict[str, object]) -> None:
+    assert sandbox._server is not None
+    children = Path(f"/proc/{sandbox._server.pid}/task/{sandbox._server.pid}/children")
+    for name in ("leaves a daemon", "starts threads without end", "bombs with forks", "sleeps"):
+        calls = Calls(program=fill(HOSTILE[name], outside), entry_point="solve", inputs=INPUTS, limits=LIMITS)
+        sandbox.run_calls(calls, is_double)
+        assert children.read_text().split() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [
+        ("loops", Outcome.TIMED_OUT),
+        ("loops when loaded", Outcome.TIMED_OUT),
+        ("sleeps", Outcome.TIMED_OUT),
+        ("swallows everything", Outcome.TIMED_OUT),
+        ("takes all memory", Outcome.OUT_OF_MEMORY),
+        ("leaves early with success", Outcome.CRASHED),
+        ("leaves in a call", Outcome.CRASHED),
+        ("crashes", Outcome.CRASHED),
+        ("forges frames on every descriptor", Outcome.CRASHED),
+        ("promises a gigabyte", Outcome.CRASHED),
+        ("closes everything and goes on", Outcome.CRASHED),
+        ("equals everything", Outcome.FAILED),
+    ],
+)
+def test_how_hostile_programs_end_is_told_apart(sandbox: Sandbox, name: str, outcome: Outcome) -> None:
+    limits = replace(LIMITS, call_seconds=3.0) if outcome is Outcome.OUT_OF_MEMORY else LIMITS
+    calls = Calls(program=HOSTILE[name], entry_point="solve", inputs=INPUTS, limits=limits)
+    assert sandbox.run_calls(calls, is_double).outcome is outcome
+
+
+def test_a_program_with_too_many_threads_is_stopped(sandbox: Sandbox) -> None:
+    program = "import threading, time\nthreading.stack_size(32768)\ndef solve(x):\n"
+    program += (
+        "    for _ in range(1000):\n        threading.Thread(target=time.sleep, args=(9,), daemon=True).start()\n"
+    )
+    program += "    time.sleep(9)\n    return 2 * x"
+    calls = Calls(program=program, entry_point="solve", inputs=INPUTS, limits=Limits(memory_bytes=1 << 46))
+    result = sandbox.run_calls(calls, is_double)
+    assert result.outcome is Outcome.OUT_OF_MEMORY
+    assert "threads" in result.detail
+
+
+def test_answers_over_the_limit_are_not_kept(sandbox: Sandbox) -> None:
+    program = "def solve(x):\n    return 'x' * 60000"
+    limits = Limits(output_bytes=MEBIBYTE)
+    calls = Calls(program=program, entry_point="solve", inputs=(encode([1]),) * 100, limits=limits)
+    result = sandbox.run_calls(calls)
+    assert result.outcome is Outcome.OUTPUT_LIMIT
+    assert result.num_answers < 20

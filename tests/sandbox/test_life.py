@@ -1,0 +1,222 @@
+"""The sandbox outlives bad luck and leaves nothing behind: Ctrl-C, kill -9, a dead server, a fork, two threads."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ft_eval.errors import SandboxError
+from ft_eval.sandbox.records import Answer, Calls, Outcome
+from ft_eval.sandbox.sandbox import Sandbox
+from ft_eval.sandbox.wire import encode
+from tests.conftest import ROOT
+from tests.sandbox.test_honest import INPUTS, is_double
+
+GOOD = Calls(program="def solve(x):\n    return 2 * x", entry_point="solve", inputs=INPUTS)
+ENDLESS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from ft_eval.sandbox.records import Calls, Limits, SandboxSettings
+from ft_eval.sandbox.sandbox import Sandbox
+from ft_eval.sandbox.wire import encode
+with Sandbox(SandboxSettings(tier=sys.argv[2])) as sandbox:
+    def tell(answer):
+        server = sandbox._server.pid
+        child = open(f"/proc/{server}/task/{server}/children").read().split()[0]
+        print(server, child, sandbox._server._work_dir, flush=True)
+        return True
+    program = "import os\\ndef solve(x):\\n    open('left', 'w').write('x')\\n    while x > 1: pass\\n    return x"
+    limits = Limits(call_seconds=1000.0, total_seconds=1000.0)
+    calls = Calls(program=program, entry_point="solve", inputs=(encode([1]), encode([2])), limits=limits)
+    sandbox.run_calls(calls, tell)
+"""
+AS_A_USER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from ft_eval.sandbox.records import Calls, SandboxSettings
+from ft_eval.sandbox.sandbox import Sandbox
+from ft_eval.sandbox.wire import encode
+with Sandbox(SandboxSettings(tier=sys.argv[2])) as sandbox:
+    print(sandbox.description)
+    calls = Calls(program="def solve(x):\\n    return 2 * x", entry_point="solve", inputs=(encode([21]),))
+    print(sandbox.run_calls(calls).answers[0].text)
+"""
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in (b"Z", b"X")
+
+
+def becomes_true(condition: Callable[[], bool]) -> bool:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_when_the_owner_dies_nothing_goes_on(sandbox: Sandbox, number: signal.Signals) -> None:
+    command = [sys.executable, "-c", ENDLESS, str(ROOT), sandbox.tier]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as owner:
+        assert owner.stdout is not None
+        server, child, folder = owner.stdout.readline().split()
+        assert is_running(int(server))
+        assert is_running(int(child))
+        time.sleep(0.1)
+        owner.send_signal(number)
+        owner.wait(30)
+    assert becomes_true(lambda: not is_running(int(server)) and not is_running(int(child)))
+    assert becomes_true(lambda: not Path(folder).exists())
+
+
+def test_a_server_that_dies_is_replaced(sandbox: Sandbox) -> None:
+    assert sandbox._server is not None
+    os.kill(sandbox._server.pid, signal.SIGKILL)
+    assert sandbox.run_calls(GOOD, is_double).outcome is Outcome.PASSED
+
+
+def test_a_server_that_dies_under_a_program_is_replaced_and_the_program_run_again(sandbox: Sandbox) -> None:
+    seen: list[int] = []
+
+    def judge(answer: Answer) -> bool:
+        seen.append(answer.index)
+        if seen == [0]:
+            assert sandbox._server is not None
+            os.kill(sandbox._server.pid, signal.SIGKILL)
+        return True
+
+    program = "import time\ndef solve(x):\n    time.sleep(0.2)\n    return 2 * x"
+    calls = Calls(program=program, entry_point="solve", inputs=INPUTS)
+    assert sandbox.run_calls(calls, judge).outcome is Outcome.PASSED
+    assert seen[-3:] == [0, 1, 2]
+
+
+def test_a_judge_that_raises_is_heard_and_the_sandbox_goes_on(sandbox: Sandbox) -> None:
+    def judge(answer: Answer) -> bool:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        sandbox.run_calls(GOOD, judge)
+    assert sandbox.run_calls(GOOD, is_double).outcome is Outcome.PASSED
+
+
+def test_threads_take_turns(sandbox: Sandbox) -> None:
+    outcomes: list[Outcome] = []
+    work = lambda: outcomes.extend(sandbox.run_calls(GOOD, is_double).outcome for _ in range(5))  # noqa: E731
+    workers = [threading.Thread(target=work) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert outcomes == [Outcome.PASSED] * 15
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_is_refused_and_its_closing_ends_nothing(sandbox: Sandbox) -> None:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            sandbox.run_calls(GOOD, is_double)
+        except SandboxError:
+            sandbox.close()
+            os._exit(7)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert sandbox.run_calls(GOOD, is_double).outcome is Outcome.PASSED
+
+
+def test_many_programs_leave_no_descriptor_behind(sandbox: Sandbox) -> None:
+    sandbox.run_calls(GOOD, is_double)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        sandbox.run_calls(GOOD, is_double)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_program_sees_no_descriptor_but_its_own(sandbox: Sandbox) -> None:
+    program = (
+        "import os\ndef solve(x):\n    found = []\n    for n in range(1024):\n        try:\n            os.fstat(n)\n"
+        "            found.append(n)\n        except OSError:\n            pass\n    return found"
+    )
+    result = sandbox.run_calls(Calls(program=program, entry_point="solve", inputs=INPUTS[:1]))
+    assert result.answers[0].text is not None
+    assert len(result.answers[0].text) < 40
+
+
+def test_a_closed_sandbox_says_so() -> None:
+    with pytest.raises(SandboxError, match="not open"):
+        Sandbox().run_calls(GOOD, is_double)
+
+
+def test_a_program_without_calls_is_refused(sandbox: Sandbox) -> None:
+    with pytest.raises(ValueError, match="no calls"):
+        sandbox.run_calls(Calls(program="", entry_point="f", inputs=()))
+
+
+def test_the_record_says_how_programs_were_confined(sandbox: Sandbox) -> None:
+    assert sandbox.description.startswith(f"{sandbox.tier}: ")
+    assert "seccomp" in sandbox.description
+    assert "probe 9/9" in sandbox.description
+
+
+def test_a_timeout_is_measured_in_processor_time(sandbox: Sandbox) -> None:
+    """Four busy neighbours take the wall from a program that needs half of its processor time, and it still passes."""
+    program = (
+        "import time\ndef solve(x):\n    until = time.process_time() + 0.2\n    while time.process_time() < until:\n"
+    )
+    program += "        pass\n    return 2 * x"
+    neighbours = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+    try:
+        result = sandbox.run_calls(Calls(program=program, entry_point="solve", inputs=INPUTS), is_double)
+    finally:
+        for neighbour in neighbours:
+            neighbour.kill()
+            neighbour.wait()
+    assert result.outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize("tier", ["ns", "ll"])
+def test_it_works_for_an_ordinary_user(tier: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("the other tests have run as an ordinary user already")
+    if shutil.which("setpriv") is None:
+        pytest.skip("no setpriv to become an ordinary user with")
+    become = ["setpriv", "--reuid", "1001", "--regid", "1001", "--clear-groups", "env", "HOME=/tmp", "TMPDIR=/tmp"]
+    version = "import sys; sys.exit(sys.version_info < (3, 11))"
+    pythons = [sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"]
+    usable = [python for python in pythons if _succeeds([*become, python, "-c", version])]
+    if not usable or not _succeeds([*become, "test", "-r", str(ROOT / "ft_eval" / "__init__.py")]):
+        pytest.skip("no Python 3.11 that an ordinary user may run, or the project is closed to others")
+    command = [*become, usable[0], "-B", "-c", AS_A_USER, str(ROOT), tier]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if "SandboxError" in done.stderr and "isolated" in done.stderr:
+        pytest.skip(f"no {tier} tier for an ordinary user here: {done.stderr.splitlines()[-1]}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{tier}: ")
+    assert done.stdout.splitlines()[1] == "b'42'"
+
+
+def _succeeds(command: list[str]) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def test_inputs_of_every_plain_kind_arrive(sandbox: Sandbox) -> None:
+    value = [1, 2.5, "é\ud800", None, True, (1,), {1, 2}, {"a": [1]}, 1 << 80, float("inf"), 1 + 2j, b"x"]
+    calls = Calls(program="def solve(x):\n    return repr(x)", entry_point="solve", inputs=(encode([value]),))
+    assert sandbox.run_calls(calls).answers[0].text == encode(repr(value))
