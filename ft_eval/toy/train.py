@@ -153,7 +153,7 @@ def _train_side_by_side(state_folder: Path, recipe: Recipe, arms: Sequence[Arm],
 def _train_in_process(state_folder: Path, recipe: Recipe, arm: Arm, sender: Connection) -> None:
     """The whole life of an arm's process: one thread, so that the sums of a training come in one order."""
     torch.set_num_threads(1)
-    with suppress(KeyboardInterrupt):  # the parent says so
+    with suppress(KeyboardInterrupt, BrokenPipeError):  # the parent says so, or is gone
         train_arm(state_folder, recipe, arm, sender.send)
     sender.close()
 
