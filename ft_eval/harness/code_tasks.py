@@ -17,7 +17,7 @@ from typing import Any
 from ft_eval.errors import SandboxError, TaskError, did_you_mean
 from ft_eval.harness.code_data import HUMANEVAL_PLUS, MBPP_PLUS, CodeData, Problem, evalplus_version
 from ft_eval.harness.code_scorer import CodeScore, CodeScorer
-from ft_eval.sandbox.records import Limits, SandboxSettings
+from ft_eval.sandbox.records import MEBIBYTE, Limits, SandboxSettings
 from ft_eval.sandbox.sandbox import Sandbox
 
 CODE_TASKS = (HUMANEVAL_PLUS, MBPP_PLUS)
@@ -61,7 +61,11 @@ class CodeSession:
 
     def provenance(self, tasks: Sequence[str]) -> Mapping[str, str]:
         """See `scoring_provenance`."""
-        found = {"sandbox": self._open_sandbox().description, "evalplus": evalplus_version()}
+        found = {
+            "sandbox": self._open_sandbox().description,
+            "sandbox_limits": _limits_line(self._settings.limits),
+            "evalplus": evalplus_version(),
+        }
         for task, data in self._data.items():
             if task in tasks or (not tasks and data.is_here):
                 found |= data.provenance
@@ -143,6 +147,11 @@ def process_humaneval_plus(doc: Mapping[str, Any], results: Sequence[str]) -> Ma
 def process_mbpp_plus(doc: Mapping[str, Any], results: Sequence[str]) -> Mapping[str, float]:
     """lm-eval's `process_results` for mbpp_plus: the completion up to its stop is the program, as in stock lm-eval."""
     return _metrics(score_program(MBPP_PLUS, f"Mbpp/{doc['task_id']}", results[0]))
+
+
+def _limits_line(limits: Limits) -> str:
+    mebibytes = limits.memory_bytes // MEBIBYTE
+    return f"{limits.call_seconds:g} CPU s a call, {limits.total_seconds:g} CPU s in all, {mebibytes} MiB of memory"
 
 
 def _metrics(score: CodeScore) -> Mapping[str, float]:

@@ -14,9 +14,11 @@ from ft_eval.sandbox.records import MEBIBYTE, Calls, Limits, Outcome, SandboxSet
 from ft_eval.sandbox.sandbox import Sandbox
 from ft_eval.sandbox.wire import encode
 from tests.conftest import ROOT
-from tests.sandbox.hostile import HARMLESS_ATTEMPTS, HOSTILE, fill
+from tests.sandbox.cheats import FORGERIES, RESOURCES
+from tests.sandbox.escapes import ESCAPES, HARMLESS_ATTEMPTS, fill
 from tests.sandbox.test_honest import INPUTS, is_double
 
+HOSTILE = ESCAPES | FORGERIES | RESOURCES
 LIMITS = Limits(
     call_seconds=0.4,
     load_seconds=0.4,

@@ -1,0 +1,146 @@
+"""Programs that try to get out or get at something. `cheats` has those that want a pass or do harm.
+
+Each defines solve(x); 2 * x would be right for x in 1, 2, 3. A program that looks for a way out returns the right
+answer only when it finds one, so to pass is to breach. `{secret}` is a file anyone may read and write, `{folder}` its
+folder, which anyone may write, `{project}` this project, `{owner}` the process id of the sandbox's owner, `{port}` a
+listening port.
+"""
+
+
+def fill(program: str, places: dict[str, object]) -> str:
+    """The program with its placeholders filled in; other braces stay."""
+    for name, value in places.items():
+        program = program.replace(f"{{{name}!r}}", repr(value)).replace(f"{{{name}}}", str(value))
+    return program
+
+
+_GUARDED = """
+def solve(x):
+    try:
+        found = attempt()
+    except BaseException:
+        found = False
+    return 2 * x if found else None
+"""
+
+
+def attempt(body: str) -> str:
+    """A program that is right only when the body's attempt returns something true."""
+    lines = "\n".join(f"    {line}" for line in body.strip().splitlines())
+    return f"def attempt():\n{lines}\n{_GUARDED}"
+
+
+SECRETS = {
+    "reads a file": attempt("return 'secret' in open({secret!r}).read()"),
+    "reads a file by a link": attempt(
+        "import os\nos.symlink({secret!r}, 'link')\nreturn 'secret' in open('link').read()"
+    ),
+    "reads a file by a hard link": attempt(
+        "import os\nos.link({secret!r}, 'link')\nreturn 'secret' in open('link').read()"
+    ),
+    "reads the project": attempt("return bool(open({project!r} + '/pyproject.toml').read())"),
+    "lists the project": attempt("import os\nreturn 'ft_eval' in os.listdir({project!r})"),
+    "reads the environment": attempt("import os\nreturn 'FT_EVAL_TEST_TOKEN' in os.environ"),
+    "reads environments by /proc": attempt(
+        "import glob\nreturn any(b'FT_EVAL_TEST_TOKEN' in open(p, 'rb').read() for p in glob.glob('/proc/*/environ'))"
+    ),
+    "reads its owner's memory": attempt("return bool(open('/proc/{owner}/maps').read())"),
+    "reads passwords": attempt("return 'root' in open('/etc/passwd').read()"),
+    "walks frames and the heap for expected values": """
+import gc, sys
+def solve(x):
+    frame = sys._getframe()
+    while frame:
+        for name, value in frame.f_locals.items():
+            if 'expect' in name:
+                return value[x - 1]
+        frame = frame.f_back
+    for thing in gc.get_objects():
+        if isinstance(thing, dict) and any('expect' in str(key) for key in thing):
+            return next(value for key, value in thing.items() if 'expect' in str(key))
+""",
+    "imports the judge": attempt("import ft_eval.harness.code_judge\nreturn True"),
+    "changes root": attempt("import os\nos.chroot('/')\nreturn True"),
+    "opens a file by handle": attempt(
+        "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+        "return libc.open_by_handle_at(0, 0, 0) == -1 and ctypes.get_errno() not in (1, 38)"
+    ),
+}
+
+FILES = {
+    "writes a file": attempt("open({secret!r}, 'w').write('changed')\nreturn 'secret' not in open({secret!r}).read()"),
+    "makes a file": attempt("import os\nopen({folder!r} + '/made', 'w').close()\nreturn False"),
+    "removes a file": attempt("import os\nos.unlink({secret!r})\nreturn True"),
+    "renames a file": attempt("import os\nos.rename({secret!r}, {secret!r} + 'x')\nreturn True"),
+    "truncates a file": attempt("import os\nos.truncate({secret!r}, 0)\nreturn True"),
+    "truncates by reading": attempt("import os\nos.open({secret!r}, os.O_RDONLY | os.O_TRUNC)\nreturn True"),
+    "changes a mode": attempt("import os\nos.chmod({secret!r}, 0o777)\nreturn True"),
+    "changes a time": attempt("import os\nos.utime({secret!r}, (0, 0))\nreturn True"),
+    "changes the standard library": attempt("import os\nopen(os.__file__, 'a').write('#')\nreturn True"),
+    "makes a device": attempt("import os\nos.mknod('dev', 0o020666, 1)\nreturn True"),
+    "mounts": attempt("import ctypes\nreturn ctypes.CDLL(None).mount(b'none', b'/tmp', b'tmpfs', 0, b'') == 0"),
+}
+
+NETWORK = {
+    "connects by TCP": attempt("import socket\nsocket.create_connection(('127.0.0.1', {port}), 1)\nreturn True"),
+    "sends by UDP": attempt(
+        "import socket\nreturn socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9)) == 1"
+    ),
+    "opens a Unix socket": attempt("import socket\nsocket.socket(socket.AF_UNIX)\nreturn True"),
+    "aims a pair elsewhere": attempt(
+        "import socket\na, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)\nreturn True"
+    ),
+    "listens": attempt("import socket\nsocket.create_server(('127.0.0.1', 0))\nreturn True"),
+    "looks up a name": attempt("import socket\nsocket.getaddrinfo('example.com', 80)\nreturn True"),
+}
+
+PROCESSES = {
+    "forks": attempt("import os\nif os.fork() == 0:\n    os._exit(0)\nreturn True"),
+    "bombs with forks": "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass",
+    "leaves a daemon": attempt(
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)\nreturn True"
+    ),
+    "starts a program": attempt("import subprocess\nsubprocess.run(['/bin/true'])\nreturn True"),
+    "becomes a program": attempt("import os\nos.execv('/bin/true', ['true'])"),
+    "spawns by posix_spawn": attempt("import os\nos.posix_spawn('/bin/true', ['true'], {})\nreturn True"),
+    "signals its owner": attempt("import os\nos.kill({owner}, 0)\nreturn True"),
+    "kills everything": attempt("import os, signal\nos.kill(-1, signal.SIGKILL)\nreturn True"),
+    "kills its group": attempt("import os, signal\nos.killpg(0, signal.SIGKILL)\nreturn True"),
+    "signals by a descriptor's owner": attempt(
+        "import fcntl, os\nr, w = os.pipe()\nfcntl.fcntl(r, fcntl.F_SETOWN, {owner})\nreturn True"
+    ),
+    "traces its owner": attempt("import ctypes\nreturn ctypes.CDLL(None).ptrace(16, {owner}, 0, 0) == 0"),
+    "lowers its owner's limits": attempt(
+        "import resource\nresource.prlimit({owner}, resource.RLIMIT_NOFILE)\nreturn True"
+    ),
+    "outlives its owner": attempt("import ctypes\nreturn ctypes.CDLL(None).prctl(1, 0, 0, 0, 0) == 0"),
+    "enters new namespaces": attempt("import ctypes\nreturn ctypes.CDLL(None).unshare(0x10000000) == 0"),
+}
+
+ESCAPES = SECRETS | FILES | NETWORK | PROCESSES
+
+HARMLESS_ATTEMPTS = (
+    "reads a file",
+    "reads a file by a link",
+    "reads the project",
+    "lists the project",
+    "reads passwords",
+    "writes a file",
+    "removes a file",
+    "truncates a file",
+    "truncates by reading",
+    "changes a mode",
+    "changes a time",
+    "connects by TCP",
+    "sends by UDP",
+    "opens a Unix socket",
+    "listens",
+    "forks",
+    "starts a program",
+    "spawns by posix_spawn",
+    "signals its owner",
+    "signals by a descriptor's owner",
+    "outlives its owner",
+    "takes memory beside the limit",
+)
+"""Attempts that succeed without walls, on every machine and without harm: the refusals mean something."""
