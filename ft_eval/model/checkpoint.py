@@ -6,6 +6,7 @@ safetensors alone, memory-mapped; nothing is unpickled and no code of a checkpoi
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -221,6 +222,7 @@ def save_model(model: Transformer, folder: Path, *, tokenizer_json: bytes | None
         _write(folder / TOKENIZER_FILE, tokenizer_json)
     raw = to_hub(model.config) | {"dtype": _dtype_name(model.dtype)}
     _write(folder / CONFIG_FILE, (json.dumps(raw, indent=2) + "\n").encode())
+    shutil.copymode(folder / CONFIG_FILE, folder / WEIGHTS_FILE)  # safetensors lets its owner alone read it
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -94,6 +94,10 @@ def test_a_folder_is_no_checkpoint_until_its_last_file(tmp_path: Path, monkeypat
     assert replaced == ["model.safetensors", "tokenizer.json", "config.json"]
 
 
+def test_whoever_may_read_the_config_may_read_the_weights(folder: Path) -> None:
+    assert len({(folder / name).stat().st_mode for name in ("config.json", "model.safetensors", "tokenizer.json")}) == 1
+
+
 def test_saving_again_never_mixes_an_old_config_with_new_weights(folder: Path) -> None:
     no_bytes: Any = "a save that fails half-way"
     with pytest.raises(TypeError):
