@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ft_eval.config import CheckpointEntry, CheckpointsFile, load_checkpoints
+from ft_eval.engine.loading import resolve_dtype
 from ft_eval.errors import CheckpointError, ConfigError, UsageError, did_you_mean
 from ft_eval.model.config import ModelConfig
 from ft_eval.model.stored import stored_dtype
@@ -16,7 +17,6 @@ from ft_eval.plan.facts import CheckpointFacts, checkpoint_facts
 from ft_eval.records import Arm, Checkpoint
 
 TOML_NAME = "checkpoints.toml"
-_DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ def _checkpoint(found: _Found, dtype: str) -> Checkpoint:
         arm=arm,
         path=entry.path,
         baseline=entry.baseline,
-        dtype=_dtype(dtype, entry),
+        dtype=resolve_dtype(dtype, stored=entry.dtype or stored_dtype(entry.path)),
         digest=found.facts.digest,
         num_parameters=found.facts.num_parameters,
         training_tokens=entry.training_tokens,
@@ -121,15 +121,6 @@ def _checkpoint(found: _Found, dtype: str) -> Checkpoint:
         num_latent_bits=config.latent.num_bits if config.latent else None,
         adapter=entry.adapter,
     )
-
-
-def _dtype(wanted: str, entry: CheckpointEntry) -> str:
-    name = wanted if wanted != "auto" else entry.dtype or stored_dtype(entry.path)
-    if name not in _DTYPES:
-        raise UsageError(
-            f"--dtype {name}: unknown data type{did_you_mean(name, _DTYPES)}; choose auto or {', '.join(_DTYPES)}"
-        )
-    return name
 
 
 def _pair(checkpoints: Sequence[Checkpoint], configs: Mapping[str, ModelConfig]) -> list[Checkpoint]:
