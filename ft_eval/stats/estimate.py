@@ -1,6 +1,6 @@
 """One mean with its standard error and its 95 % interval. Knows nothing of pairs, tasks or units.
 
-Items are taken as independent; scores of K draws of one item are averaged before they come here.
+Items are taken as independent. The K draws of one item are not: `item_means` averages them before anything else.
 """
 
 import math
@@ -11,9 +11,25 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 CONFIDENCE = 0.95
-"""The level of every interval of this package."""
+"""The level of an interval of this package that names no other."""
+INNER_CONFIDENCE = 0.90
+"""The level of the interval that two one-sided 5 % tests make: it decides on equivalence."""
 ROUNDING_NOISE = 1e-12
 """What two scores of the order of 1 may differ by and still be the same score."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """Two ends and the level that they were made for."""
+
+    low: float
+    high: float
+    confidence: float
+    """Between 0 and 1, such as 0.95."""
+
+    def within(self, margin: float) -> bool:
+        """Whether all of it lies strictly between -margin and margin; False where an end is nan."""
+        return -margin < self.low and self.high < margin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +48,27 @@ class Estimate:
     """How the standard error and the interval were made, in words."""
     reason: str = ""
     """Why a number is nan; empty when none is."""
+    degrees_of_freedom: float = math.nan
+    """Of the t interval; nan where the interval is none."""
+
+
+def item_means(values: ArrayLike) -> NDArray[np.float64]:
+    """One score per item, shape (n,): K draws per item, shape (n, K), are averaged.
+
+    Draws of one item share what is hard about it, so n K draws are not n K independent scores.
+
+    Raises:
+        ValueError: another number of dimensions, no draw, or a value that is not finite.
+    """
+    scores = np.asarray(values, dtype=np.float64)
+    if scores.ndim == 1:
+        return as_scores(scores)
+    if scores.ndim != 2 or scores.shape[1] == 0:
+        raise ValueError(f"expected scores of shape (n,) or (n, K) with K >= 1, got {scores.shape}")
+    if not np.isfinite(scores).all():
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(scores))} of {scores.size} scores are not finite")
+    means: NDArray[np.float64] = scores.mean(axis=1)
+    return means
 
 
 def as_scores(values: ArrayLike) -> NDArray[np.float64]:
@@ -91,10 +128,23 @@ def t_estimate(scores: NDArray[np.float64]) -> Estimate:
     n, mean = scores.size, float(scores.mean())
     if n < 2:
         return undefined_estimate("one item has no spread", mean=mean, n=n)
-    stderr = 0.0 if _is_constant(scores) else float(scores.std(ddof=1)) / math.sqrt(n)
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * stderr
-    low, high = mean - half, mean + half
-    return Estimate(mean=mean, stderr=stderr, low=low, high=high, n=n, method="sample stderr, t interval")
+    stderr = 0.0 if is_constant(scores) else float(scores.std(ddof=1)) / math.sqrt(n)
+    ends = t_interval(mean, stderr, n - 1)
+    return Estimate(
+        mean=mean,
+        stderr=stderr,
+        low=ends.low,
+        high=ends.high,
+        n=n,
+        method="sample stderr, t interval",
+        degrees_of_freedom=n - 1,
+    )
+
+
+def t_interval(mean: float, stderr: float, degrees_of_freedom: float, confidence: float = CONFIDENCE) -> Interval:
+    """Student's t interval; a point where the standard error is 0, nan where it is nan."""
+    quantile = float(stats.t.ppf(0.5 + confidence / 2, degrees_of_freedom)) if stderr else 0.0
+    return Interval(low=mean - quantile * stderr, high=mean + quantile * stderr, confidence=confidence)
 
 
 def undefined_estimate(reason: str, *, mean: float = math.nan, n: int = 0) -> Estimate:
@@ -102,12 +152,12 @@ def undefined_estimate(reason: str, *, mean: float = math.nan, n: int = 0) -> Es
     return Estimate(mean=mean, stderr=math.nan, low=math.nan, high=math.nan, n=n, method="none", reason=reason)
 
 
-def normal_quantile() -> float:
-    """The standard normal's two-sided quantile at `CONFIDENCE`, 1.96."""
-    return float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
+def normal_quantile(confidence: float = CONFIDENCE) -> float:
+    """The standard normal's two-sided quantile at a level, 1.96 at 95 %."""
+    return float(stats.norm.ppf(0.5 + confidence / 2))
 
 
-def _is_constant(scores: NDArray[np.float64]) -> bool:
+def is_constant(scores: NDArray[np.float64]) -> bool:
     """Whether the scores differ by rounding noise at most, which would make a tiny but false standard error."""
     return bool(np.ptp(scores) <= ROUNDING_NOISE * max(1.0, np.abs(scores).max()))
 

@@ -1,16 +1,30 @@
 """Means over strata (the tasks of a group), each stratum with one vote whatever its size. Numbers only.
 
+Why one vote each, and not weights by inverse variance: the tasks are a declared set and not a sample of tasks, so the
+mean over them is what is asked for. Inverse variances would let the task with the most items answer for all, and the
+variance of a random effect is hardly known from a dozen tasks. How far the tasks' true effects lie apart stands beside
+the mean.
+
 The micro mean, one vote per item, is `mean_estimate` over all items and needs nothing here.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from ft_eval.stats.estimate import CONFIDENCE, Estimate, mean_estimate, t_estimate, undefined_estimate
+from ft_eval.stats.estimate import (
+    INNER_CONFIDENCE,
+    Estimate,
+    Interval,
+    mean_estimate,
+    t_estimate,
+    t_interval,
+    undefined_estimate,
+)
 from ft_eval.stats.paired import PairedComparison, compare_paired, t_test_p
 
 STRATIFIED_T = "paired t, stratified by task"
@@ -30,8 +44,10 @@ def macro_estimate(strata: Sequence[Estimate]) -> Estimate:
         num_small = sum(math.isnan(s.stderr) for s in strata)
         return undefined_estimate(f"{num_small} of {len(strata)} tasks have fewer than two items", mean=mean, n=n)
     degrees = degrees_of_freedom(strata)
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, degrees)) * stderr if stderr else 0.0
-    return Estimate(mean=mean, stderr=stderr, low=mean - half, high=mean + half, n=n, method=_METHOD)
+    ends = t_interval(mean, stderr, degrees)
+    return Estimate(
+        mean=mean, stderr=stderr, low=ends.low, high=ends.high, n=n, method=_METHOD, degrees_of_freedom=degrees
+    )
 
 
 def compare_macro(pairs: Sequence[tuple[ArrayLike, ArrayLike]], *, higher_is_better: bool = True) -> PairedComparison:
@@ -43,7 +59,8 @@ def compare_macro(pairs: Sequence[tuple[ArrayLike, ArrayLike]], *, higher_is_bet
     parts = [compare_paired(base, latent, higher_is_better=higher_is_better) for base, latent in pairs]
     strata = [_difference_estimate(base, latent) for base, latent in pairs]
     difference = macro_estimate([s for s in strata if s.n])
-    p_value, reason = t_test_p(difference, degrees_of_freedom(strata))
+    degrees = degrees_of_freedom(strata)
+    p_value, reason = t_test_p(difference, degrees)
     return PairedComparison(
         difference=difference,
         p_value=p_value,
@@ -53,14 +70,70 @@ def compare_macro(pairs: Sequence[tuple[ArrayLike, ArrayLike]], *, higher_is_bet
         num_losses=sum(part.num_losses for part in parts),
         num_ties=sum(part.num_ties for part in parts),
         reason=reason,
+        interval_90=t_interval(difference.mean, difference.stderr, degrees, INNER_CONFIDENCE),
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PooledEffect:
+    """The mean effect over tasks, and whether one mean does them justice."""
+
+    effect: Estimate
+    """One vote per task; n counts items."""
+    interval_90: Interval
+    p_value: float
+    num_tasks: int
+    heterogeneity_q: float
+    """Cochran's Q: about its num_tasks - 1 degrees of freedom where all tasks have one and the same effect."""
+    p_heterogeneity: float
+    """That Q would be as large by chance; nan where a task has no standard error, or there is one task."""
+    spread: float
+    """Standard deviation of the tasks' true effects (DerSimonian & Laird 1986), in the scores' unit; 0 or more."""
+    reason: str = ""
+    """Why a number is nan; empty when none is."""
+
+
+def pooled_effect(differences: Sequence[Estimate]) -> PooledEffect:
+    """Pool the paired differences of several tasks: their plain mean, with the tasks' errors added as independent."""
+    effect = macro_estimate([d for d in differences if d.n])
+    p_value, reason = t_test_p(effect, effect.degrees_of_freedom)
+    q_value, spread = _heterogeneity([d for d in differences if d.n])
+    degrees = max(1, sum(d.n > 0 for d in differences) - 1)
+    return PooledEffect(
+        effect=effect,
+        interval_90=t_interval(effect.mean, effect.stderr, effect.degrees_of_freedom, INNER_CONFIDENCE),
+        p_value=p_value,
+        num_tasks=sum(d.n > 0 for d in differences),
+        heterogeneity_q=q_value,
+        p_heterogeneity=float(stats.chi2.sf(q_value, degrees)),
+        spread=spread,
+        reason=reason,
+    )
+
+
+def _heterogeneity(strata: Sequence[Estimate]) -> tuple[float, float]:
+    """Cochran's Q and the standard deviation of the true effects; nan where a stratum has no standard error."""
+    errors = np.array([s.stderr for s in strata])
+    if len(strata) < 2 or not (errors > 0.0).all():
+        return math.nan, math.nan
+    weights, means = errors**-2.0, np.array([s.mean for s in strata])
+    q_value = float((weights * (means - np.average(means, weights=weights)) ** 2).sum())
+    scale = weights.sum() - (weights**2).sum() / weights.sum()
+    return q_value, math.sqrt(max(0.0, (q_value - len(strata) + 1) / float(scale)))
+
+
 def degrees_of_freedom(strata: Sequence[Estimate]) -> float:
-    """Satterthwaite's (sum se_k^2)^2 / sum(se_k^4 / (n_k - 1)), over the strata that vary; infinite when none does."""
+    """Satterthwaite's (sum se_k^2)^2 / sum(se_k^4 / df_k), over the strata that vary; infinite when none does.
+
+    df_k is the stratum's own, n_k - 1 where it has none.
+    """
     varying = [s for s in strata if s.stderr > 0.0]
-    denominator = sum(s.stderr**4 / (s.n - 1) for s in varying)
+    denominator = sum(s.stderr**4 / _own_degrees(s) for s in varying)
     return sum(s.stderr**2 for s in varying) ** 2 / denominator if denominator else math.inf
+
+
+def _own_degrees(stratum: Estimate) -> float:
+    return stratum.n - 1 if math.isnan(stratum.degrees_of_freedom) else stratum.degrees_of_freedom
 
 
 def _difference_estimate(baseline: ArrayLike, latent: ArrayLike) -> Estimate:

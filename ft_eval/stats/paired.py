@@ -8,6 +8,8 @@ it would just miss 0 where p is just above 0.05. There it is widened to 0: inter
 
 Mid-p keeps its 5 % on a few hundred items, where the exact test is timid and a Wald test too bold (Fagerland,
 Lydersen & Laake 2013, "The McNemar test for binary matched-pairs data").
+
+Several draws per item, clusters of items and the sign-flip test are in `draws`.
 """
 
 import math
@@ -15,18 +17,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from scipy import stats
 
 from ft_eval.stats.estimate import (
     CONFIDENCE,
+    INNER_CONFIDENCE,
     ROUNDING_NOISE,
     Estimate,
+    Interval,
     as_scores,
     is_binary,
-    normal_quantile,
     t_estimate,
+    t_interval,
     undefined_estimate,
 )
+from ft_eval.stats.mcnemar import mcnemar_exact_p, mcnemar_mid_p, paired_score_interval
 
 MCNEMAR = "mid-p McNemar"
 PAIRED_T = "paired t"
@@ -52,6 +57,17 @@ class PairedComparison:
     is_binary: bool = False
     reason: str = ""
     """Why the p value is nan; empty when it is not."""
+    interval_90: Interval | None = None
+    """The difference's 90 % interval, made like the 95 % one: inside a margin, it says equivalent."""
+    p_permutation: float | None = None
+    """Two-sided p of the sign-flip test, where it was made."""
+    permutation: str = ""
+    """How the sign-flip test was made, in words."""
+    num_baseline_draws: int = 1
+    """Draws per item that were averaged."""
+    num_latent_draws: int = 1
+    num_clusters: int | None = None
+    """Clusters of items behind the standard error; None where items are independent."""
 
 
 def compare_paired(baseline: ArrayLike, latent: ArrayLike, *, higher_is_better: bool = True) -> PairedComparison:
@@ -61,74 +77,31 @@ def compare_paired(baseline: ArrayLike, latent: ArrayLike, *, higher_is_better: 
         ValueError: shapes that differ, or see `as_scores`.
     """
     base, other = as_scores(baseline), as_scores(latent)
-    if base.shape != other.shape:
-        raise ValueError(f"shape mismatch: baseline {base.shape}, latent {other.shape}")
-    difference = np.where(np.isclose(other, base, rtol=ROUNDING_NOISE, atol=ROUNDING_NOISE), 0.0, other - base)
+    difference = paired_differences(base, other)
     is_zero_one = bool(base.size) and is_binary(base) and is_binary(other)
     result = _compare_binary(difference) if is_zero_one else _compare_continuous(difference)
     return result if higher_is_better else replace(result, num_wins=result.num_losses, num_losses=result.num_wins)
 
 
-def mcnemar_mid_p(num_wins: int, num_losses: int) -> float:
-    """Two-sided mid-p of McNemar's test: the exact p less the probability of the observed split.
-
-    As many wins as losses give 1, and so does no discordant item at all.
-    """
-    num_discordant, smaller = num_wins + num_losses, min(num_wins, num_losses)
-    tail = float(stats.binom.cdf(smaller, num_discordant, 0.5))
-    return min(1.0, 2.0 * tail - float(stats.binom.pmf(smaller, num_discordant, 0.5)))
-
-
-def mcnemar_exact_p(num_wins: int, num_losses: int) -> float:
-    """Two-sided exact p of McNemar's test: a binomial test of the discordant items against one half."""
-    return min(1.0, 2.0 * float(stats.binom.cdf(min(num_wins, num_losses), num_wins + num_losses, 0.5)))
-
-
-def paired_score_interval(num_wins: int, num_losses: int, n: int) -> tuple[float, float]:
-    """95 % score interval for a difference of paired proportions, inside [-1, 1] (Tango 1998, Stat. Med. 17:891).
-
-    Unlike the Wald interval it keeps its width when no item is discordant.
+def paired_differences(base: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Latent minus baseline, shape (n,); what differs by rounding noise alone is exactly 0.
 
     Raises:
-        ValueError: n = 0, a negative count, or more discordant items than items.
+        ValueError: shapes that differ.
     """
-    if n < 1 or min(num_wins, num_losses) < 0 or num_wins + num_losses > n:
-        raise ValueError(f"expected counts of n >= 1 items, got {num_wins} wins and {num_losses} losses of {n}")
-    high = _upper_score_limit(num_wins, num_losses, n)
-    low = -_upper_score_limit(num_losses, num_wins, n)
-    return low, high
-
-
-def _upper_score_limit(num_wins: int, num_losses: int, n: int) -> float:
-    """The largest delta in [d, 1] that the score test does not reject, d the observed difference."""
-    observed, z = (num_wins - num_losses) / n, normal_quantile()
-    if observed == 1.0:
-        return 1.0
-
-    def excess(delta: float) -> float:
-        return _score_distance(num_wins, num_losses, n, delta) - z
-
-    step = 1e-12
-    return float(optimize.brentq(excess, observed + step * max(1.0, 1.0 - observed), 1.0 - step, xtol=1e-13))
-
-
-def _score_distance(num_wins: int, num_losses: int, n: int, delta: float) -> float:
-    """(delta - observed) over its standard error at the likelihood's maximum under `delta`."""
-    b = (2 * n - num_wins + num_losses) * delta - num_wins - num_losses
-    c = -num_losses * delta * (1.0 - delta)
-    q = (math.sqrt(max(0.0, b * b - 8.0 * n * c)) - b) / (4.0 * n)
-    variance = n * (2.0 * q + delta * (1.0 - delta))
-    return (n * delta - (num_wins - num_losses)) / math.sqrt(variance)
+    if base.shape != other.shape:
+        raise ValueError(f"shape mismatch: baseline {base.shape}, latent {other.shape}")
+    return np.where(np.isclose(other, base, rtol=ROUNDING_NOISE, atol=ROUNDING_NOISE), 0.0, other - base)
 
 
 def _compare_binary(difference: NDArray[np.float64]) -> PairedComparison:
     higher, lower, n = _count(difference > 0), _count(difference < 0), difference.size
     p_value = mcnemar_mid_p(higher, lower)
-    low, high = paired_score_interval(higher, lower, n)
-    if p_value >= 1.0 - CONFIDENCE:
-        low, high = min(low, 0.0), max(high, 0.0)
+    ends = _held_interval((higher, lower, n), p_value, CONFIDENCE)
     return PairedComparison(
-        difference=replace(t_estimate(difference), low=low, high=high, method=_HELD_INTERVAL),
+        difference=replace(
+            t_estimate(difference), low=ends.low, high=ends.high, method=_HELD_INTERVAL, degrees_of_freedom=math.nan
+        ),
         p_value=p_value,
         p_exact=mcnemar_exact_p(higher, lower),
         test=MCNEMAR,
@@ -136,22 +109,40 @@ def _compare_binary(difference: NDArray[np.float64]) -> PairedComparison:
         num_losses=lower,
         num_ties=n - higher - lower,
         is_binary=True,
+        interval_90=_held_interval((higher, lower, n), p_value, INNER_CONFIDENCE),
     )
+
+
+def _held_interval(counts: tuple[int, int, int], p_value: float, confidence: float) -> Interval:
+    """Tango's interval for (wins, losses, n), widened to 0 where the test at that level does not reject."""
+    num_wins, num_losses, n = counts
+    low, high = paired_score_interval(num_wins, num_losses, n, confidence=confidence)
+    if p_value >= 1.0 - confidence:
+        low, high = min(low, 0.0), max(high, 0.0)
+    return Interval(low=low, high=high, confidence=confidence)
 
 
 def _compare_continuous(difference: NDArray[np.float64]) -> PairedComparison:
     estimate = t_estimate(difference) if difference.size else undefined_estimate("no pair of scored items")
-    p_value, reason = t_test_p(estimate, estimate.n - 1)
+    return compare_by_t(estimate, estimate.n - 1, difference, PAIRED_T)
+
+
+def compare_by_t(
+    estimate: Estimate, degrees_of_freedom: float, difference: NDArray[np.float64], test: str
+) -> PairedComparison:
+    """The comparison that a mean difference and its t distribution make; wins and losses are those of `difference`."""
+    p_value, reason = t_test_p(estimate, degrees_of_freedom)
     higher, lower = _count(difference > 0), _count(difference < 0)
     return PairedComparison(
         difference=estimate,
         p_value=p_value,
         p_exact=None,
-        test=PAIRED_T,
+        test=test,
         num_wins=higher,
         num_losses=lower,
         num_ties=difference.size - higher - lower,
         reason=reason,
+        interval_90=t_interval(estimate.mean, estimate.stderr, degrees_of_freedom, INNER_CONFIDENCE),
     )
 
 

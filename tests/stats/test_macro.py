@@ -1,12 +1,21 @@
 """The macro mean gives every task one vote and adds the tasks' errors as independent."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from ft_eval.stats import compare_macro, compare_paired, macro_estimate, mean_estimate
+from ft_eval.stats import (
+    cluster_estimate,
+    compare_macro,
+    compare_paired,
+    macro_estimate,
+    mean_estimate,
+    pooled_effect,
+)
+from ft_eval.stats.estimate import t_estimate
 
 RNG = np.random.default_rng(57)
 STRATA = [RNG.random(size) for size in (5, 40, 12)]
@@ -56,3 +65,51 @@ def test_no_difference_anywhere_is_p_one():
 
 def test_no_task_at_all_says_so():
     assert compare_macro([]).reason == "no scored item"
+
+
+def test_the_pooled_effect_is_the_macro_difference():
+    differences = [compare_paired(*pair).difference for pair in PAIRS]
+    pooled, expected = pooled_effect(differences), compare_macro(PAIRS)
+    assert pooled.effect == expected.difference
+    assert pooled.interval_90 == expected.interval_90
+    assert (pooled.p_value, pooled.num_tasks) == (expected.p_value, 3)
+
+
+def test_heterogeneity_of_two_tasks_is_the_z_test_of_their_difference():
+    one, two = t_estimate(STRATA[0]), t_estimate(STRATA[1] + 0.3)
+    z = (one.mean - two.mean) / math.hypot(one.stderr, two.stderr)
+    pooled = pooled_effect([one, two])
+    assert pooled.p_heterogeneity == pytest.approx(2 * stats.norm.sf(abs(z)), abs=1e-10)
+
+
+def test_the_spread_of_true_effects_is_found_on_average():
+    """300 runs of 40 tasks whose true effects have a standard deviation of 0.05: the mean of the squares is right."""
+    rng, squares, one = np.random.default_rng(17), [], t_estimate(STRATA[1])
+    for _ in range(300):
+        found = rng.normal(0.0, 0.05, size=40) + rng.normal(0.0, 0.04, size=40)
+        tasks = [replace(one, mean=mean, stderr=0.04) for mean in found]
+        squares.append(pooled_effect(tasks).spread ** 2)
+    assert np.mean(squares) == pytest.approx(0.05**2, rel=0.1)
+
+
+def test_tasks_of_one_effect_show_no_spread_and_no_heterogeneity():
+    pooled = pooled_effect([t_estimate(np.array([0.1, 0.2, 0.3])), t_estimate(np.array([0.0, 0.2, 0.4, 0.2]))])
+    assert (pooled.heterogeneity_q, pooled.spread) == pytest.approx((0.0, 0.0), abs=1e-12)
+    assert pooled.p_heterogeneity == pytest.approx(1.0)
+
+
+def test_clusters_keep_their_degrees_of_freedom_in_the_pool():
+    """Two tasks of ten clusters each are no more than twenty units, however many items they hold."""
+    names, rng = np.repeat(np.arange(10), 30), np.random.default_rng(2)
+    tasks = [cluster_estimate(rng.normal(size=300), names) for _ in range(2)]
+    assert pooled_effect(tasks).effect.degrees_of_freedom <= 18.0 + 1e-9
+
+
+def test_one_task_has_no_heterogeneity():
+    pooled = pooled_effect([t_estimate(STRATA[0])])
+    assert math.isnan(pooled.p_heterogeneity)
+    assert pooled.effect.mean == pytest.approx(STRATA[0].mean())
+
+
+def test_no_task_has_no_pooled_effect_and_says_so():
+    assert pooled_effect([]).reason == "no scored item"
