@@ -1,29 +1,22 @@
-"""Training of the synthetic experiment's models: the toy's training, with a post-sampler that can be heard.
+"""Training of the synthetic experiment's models: the toy's training of the latent arm alone, one model per κ.
 
-A step, its rows, its noise and its optimizer are `ft_eval.toy`'s. One thing differs: R starts about as large as X. With
-the toy's small start, X outgrows R fifty times in the first hundred steps, the decoder never hears Z, and the encoder's
-bits drift to the same values for every text: KL without information, at any κ. Knows no figure and no page.
+A step, its rows, its noise, its optimizer and what an interruption leaves are `ft_eval.toy`'s. Knows no figure and no
+page.
 """
 
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from ft_eval.records import Arm
-from ft_eval.store.files import make_folder
-from ft_eval.toy.arm import ArmTraining
-from ft_eval.toy.pair_files import CHECKPOINTS_FILE, write_pair
+from ft_eval.toy.pair_files import CHECKPOINTS_FILE
 from ft_eval.toy.recipe import Backbone, Recipe
+from ft_eval.toy.train import train_pair
 
 KAPPAS_BITS = (1 / 64, 1 / 8, 1.0, 8.0)
 """The paper's four."""
 _BACKBONE = Backbone(hidden_size=64, intermediate_size=192, max_position_embeddings=128)
-_STEPS_PER_ROW = 100
-_STATE_FILE = "training.safetensors"
 
 Progress = Callable[[float, int], None]
 """Called with κ and how many models are done when that one is."""
@@ -39,8 +32,7 @@ class SyntheticRecipe(Recipe):
     """All tokens alike: the paper's loss."""
     num_steps: int = 3000
     rows_per_step: int = 16
-    post_sampler_scale: float = 16.0
-    """What the post-sampler's initial weights are multiplied by."""
+    bit_scale: float | None = 16.0
 
     def num_rows(self, corpus: str) -> int:
         """Rows of a step."""
@@ -64,12 +56,8 @@ def train_synthetic(
     """
     wanted = [kappa for kappa in kappas_bits if not is_trained(folder / folder_name(kappa))]
     num_done = len(kappas_bits) - len(wanted)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=num_workers, mp_context=context) as pool:
-        running = {
-            pool.submit(train_model, folder / folder_name(kappa), replace(recipe, kappa_bits=kappa)): kappa
-            for kappa in wanted
-        }
+    with ThreadPoolExecutor(max_workers=num_workers) as pool:  # a thread waits for the process that trains
+        running = {pool.submit(_train_model, folder, replace(recipe, kappa_bits=kappa)): kappa for kappa in wanted}
         for number, done in enumerate(as_completed(running), start=num_done + 1):
             done.result()
             progress(running[done], number)
@@ -80,30 +68,9 @@ def is_trained(folder: Path) -> bool:
     return (folder / CHECKPOINTS_FILE).exists()
 
 
-def train_model(folder: Path, recipe: SyntheticRecipe) -> None:
-    """Train one model in this process, from its saved state where there is one, and write its checkpoint."""
-    torch.set_num_threads(1)
-    make_folder(folder)
-    state = folder / _STATE_FILE
-    training = start(recipe)
-    if state.exists():
-        training.restore(state)
-    while training.num_steps_done < recipe.num_steps:
-        training.step()
-        if training.num_steps_done % _STEPS_PER_ROW == 0 or training.num_steps_done == recipe.num_steps:
-            training.write_loss_row()
-            training.save(state)
-    write_pair(folder, [training])
-    state.unlink()
-
-
-def start(recipe: SyntheticRecipe) -> ArmTraining:
-    """A training at step 0."""
-    training = ArmTraining(recipe, Arm.LATENT)
-    assert training.model.latent is not None, "the latent arm has a latent"
-    with torch.no_grad():
-        training.model.latent.post_sampler.weight.mul_(recipe.post_sampler_scale)
-    return training
+def _train_model(folder: Path, recipe: SyntheticRecipe) -> None:
+    """Train one model, from its saved state where there is one, and write its checkpoint."""
+    train_pair(folder / folder_name(recipe.kappa_bits), recipe, arms=(Arm.LATENT,))
 
 
 def folder_name(kappa_bits: float) -> str:

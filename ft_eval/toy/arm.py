@@ -18,7 +18,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from ft_eval.model.latent import bits_from_codes
 from ft_eval.model.training import TrainingPass, new_model, training_loss, training_pass
+from ft_eval.model.transformer import Transformer
 from ft_eval.records import Arm
 from ft_eval.toy.data import Batch, step_batches
 from ft_eval.toy.recipe import Recipe
@@ -64,7 +66,7 @@ class ArmTraining:
         """A training at step 0; both arms of one recipe start from the same backbone."""
         self.recipe = recipe
         self.arm = arm
-        self.model = new_model(recipe.model_config(arm), seed=recipe.seed, std=_INITIAL_STD)
+        self.model = _first_model(recipe, arm)
         self.optimizer = _optimizer(recipe, self.model)
         self.num_steps_done = 0
         self.seconds = 0.0
@@ -138,6 +140,20 @@ class ArmTraining:
 
     def _parameters(self) -> list[tuple[str, Tensor]]:
         return list(self.model.named_parameters())
+
+
+def _first_model(recipe: Recipe, arm: Arm) -> Transformer:
+    """The model of step 0; with a bit scale, the post-sampler's rows are W_d = scale / sqrt(H) · Σ_h (2 U_h(d) − 1) v_h.
+
+    v_h is row h of the weights as they start without one.
+    """
+    model = new_model(recipe.model_config(arm), seed=recipe.seed, std=_INITIAL_STD)
+    if model.latent is not None and recipe.bit_scale is not None:
+        weight, num_bits = model.latent.post_sampler.weight, recipe.num_latent_bits
+        signs = 2.0 * bits_from_codes(torch.arange(1 << num_bits), num_bits) - 1.0
+        with torch.no_grad():
+            weight.copy_(signs @ (weight[:num_bits] * recipe.bit_scale / math.sqrt(num_bits)))
+    return model
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:

@@ -41,6 +41,11 @@ class Recipe:
     """H of the latent arm."""
     kappa_bits: float = 0.5
     """κ, the free bits per token of the latent arm, in bits (not nats)."""
+    bit_scale: float | None = None
+    """How the post-sampler starts. None: as other matrices do, every row random. A number: rows are sums of a direction
+    per bit, so many times larger. Random rows say nothing of a bit but in company of all the others, and X outgrows
+    them fifty times in the first hundred steps: the decoder never hears Z, and the encoder's bits drift to the same
+    values for every text, which is KL without information, at any κ."""
     question_weight: float = 0.1
     """Weight in the cross-entropy of tokens that belong to no answer, in [0, 1]; answers weigh 1. Most of a question is
     chance, which costs a small model time and teaches it little; at 1 the loss is the paper's."""

@@ -1,21 +1,12 @@
 """The synthetic experiment end to end on models too small to learn: what it trains, resumes and reports."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from ft_eval.probe.page import synthetic_page
 from ft_eval.probe.synthetic import SyntheticResult, measure_synthetic
-from ft_eval.probe.synthetic_training import (
-    SyntheticRecipe,
-    folder_name,
-    is_trained,
-    start,
-    train_model,
-    train_synthetic,
-)
+from ft_eval.probe.synthetic_training import SyntheticRecipe, folder_name, is_trained, train_synthetic
 from ft_eval.records import Arm
 from ft_eval.report.probe_page import render_probe_page
 from ft_eval.store.codec import dump, load
@@ -38,27 +29,6 @@ def test_the_recipe_is_the_target_source_alone_with_its_own_number_of_rows() -> 
     assert TINY.question_weight == 1.0, "the paper's loss"
 
 
-def test_the_post_sampler_starts_loud_and_all_else_as_the_toys() -> None:
-    loud, plain = start(TINY), start(replace(TINY, post_sampler_scale=1.0))
-    for (name, one), (_, other) in zip(loud.model.named_parameters(), plain.model.named_parameters(), strict=True):
-        assert torch.allclose(one, other * (16.0 if "post_sampler" in name else 1.0)), name
-
-
-def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    whole, halves = tmp_path / "whole", tmp_path / "halves"
-    train_model(whole, TINY)
-    halves.mkdir()
-    half = start(TINY)
-    half.step()
-    half.write_loss_row()
-    half.save(halves / "training.safetensors")
-    train_model(halves, TINY)
-    assert is_trained(halves)
-    assert not (halves / "training.safetensors").exists()
-    weights = "latent/model.safetensors"
-    assert (whole / weights).read_bytes() == (halves / weights).read_bytes()
-
-
 @pytest.mark.parametrize(("kappa", "name"), [(1 / 64, "kappa-1_64"), (1.0, "kappa-1"), (8.0, "kappa-8")])
 def test_folders_are_named_by_kappa(kappa: float, name: str) -> None:
     assert folder_name(kappa) == name
@@ -69,6 +39,13 @@ def test_trained_models_are_measured_written_and_not_trained_twice(tmp_path: Pat
     kappas = (1 / 8, 8.0)
     train_synthetic(tmp_path, lambda kappa, _: seen.append(kappa), recipe=TINY, kappas_bits=kappas)
     assert sorted(set(seen)) == [1 / 8, 8.0]
+    assert is_trained(tmp_path / "kappa-8")
+    assert sorted(path.name for path in (tmp_path / "kappa-8").iterdir()) == [
+        "checkpoints.toml",
+        "latent",
+        "loss.csv",
+        "recipe.json",
+    ]
     seen.clear()
     train_synthetic(tmp_path, lambda kappa, _: seen.append(kappa), recipe=TINY, kappas_bits=kappas)
     assert not seen

@@ -72,6 +72,21 @@ def test_both_arms_start_from_the_same_backbone() -> None:
     assert all(name.startswith("latent.") for name in latent.keys() - baseline.keys())
 
 
+def test_the_post_sampler_starts_as_sums_of_a_direction_per_bit() -> None:
+    """Turning a bit over moves R by the same vector whatever the other bits are, and by as much as the recipe says."""
+    plain = _weights(ArmTraining(TINY, Arm.LATENT))
+    weights = _weights(ArmTraining(replace(TINY, bit_scale=16.0), Arm.LATENT))
+    weight = weights.pop("latent.post_sampler.weight")
+    _assert_equal(weights, {name: plain[name] for name in weights})
+    for bit in range(TINY.num_latent_bits):
+        ones = torch.tensor([code for code in range(8) if code >> bit & 1])
+        steps = weight[ones] - weight[ones - (1 << bit)]
+        assert torch.allclose(steps, steps[:1].expand_as(steps), atol=1e-5)
+    quiet = _weights(ArmTraining(replace(TINY, bit_scale=1.0), Arm.LATENT))["latent.post_sampler.weight"]
+    assert torch.allclose(weight, quiet * 16.0, rtol=1e-4)
+    assert 8.0 < float(weight.std() / plain["latent.post_sampler.weight"].std()) < 32.0
+
+
 @pytest.mark.parametrize("arm", Arm)
 def test_a_restored_training_ends_as_an_uninterrupted_one(arm: Arm, tmp_path: Path) -> None:
     whole = ArmTraining(TINY, arm)
