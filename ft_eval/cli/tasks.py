@@ -1,22 +1,47 @@
-"""`ft-eval tasks`: the names that `--tasks` takes."""
+"""`ft-eval tasks`: the names that `--tasks` takes, and what is behind those that ft-eval brings itself."""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
+
+_FOLDER = click.Path(path_type=Path)
 
 
 @click.command(short_help="List the tasks.")
 @click.argument("pattern", required=False)
 @click.option("--all", "everything", is_flag=True, help="lm-eval's own too (thousands; takes seconds).")
-def tasks(pattern: str | None, everything: bool) -> None:
+@click.option("--data-dir", type=_FOLDER, metavar="DIR", help="Where to look for datasets, as in `ft-eval run`.")
+def tasks(pattern: str | None, everything: bool, data_dir: Path | None) -> None:
     """List the names that --tasks takes, those that contain PATTERN if one is given.
 
-    Without --all or a pattern, only the tasks that ft-eval brings itself.
+    Without --all or a pattern, only the tasks that ft-eval brings itself; MMLU's subjects as the groups they make up.
     """
     from ft_eval.cli.quiet import quiet_libraries
 
     quiet_libraries(offline=True)
+    from ft_eval.harness.listing import list_ours
+    from ft_eval.harness.mirror import DataSource
     from ft_eval.harness.tasks import task_names
 
-    names = task_names(ours_only=not everything and pattern is None)
-    for name in names:
-        if pattern is None or pattern in name:
-            click.echo(name)
+    wanted = everything or pattern is not None
+    ours = [one for one in list_ours(DataSource(data_dir=data_dir)) if wanted or not one.is_detail]
+    rows = {one.name: (one.name, one.metric, _count(one.num_fewshot), _count(one.num_docs), one.data) for one in ours}
+    names = sorted({*rows, *task_names(ours_only=False)}) if wanted else sorted(rows)
+    shown = [rows.get(name, (name, "", "", "", "")) for name in names if pattern is None or pattern in name]
+    for line in _aligned([("name", "metric", "shots", "items", "data"), *shown]) if shown else ():
+        click.echo(line)
+
+
+def _count(number: int | None) -> str:
+    return "–" if number is None else f"{number:,}"
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Columns as wide as their longest cell, the numbers to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    cells = [
+        [cell.rjust(width) if column in (2, 3) else cell.ljust(width) for column, (cell, width) in enumerate(pairs)]
+        for pairs in (zip(row, widths, strict=True) for row in rows)
+    ]
+    return ["  ".join(row).rstrip() for row in cells]

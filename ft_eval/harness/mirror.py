@@ -6,7 +6,7 @@ Knows dataset ids and folders; knows no task.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,26 @@ class DataSource:
         folder = (root / dataset_id).resolve()
         return folder if folder.is_dir() and folder.is_relative_to(root) and folder != root else None
 
+    def check(self, dataset_ids: Iterable[str]) -> None:
+        """See that these datasets can be had, before the first of them is opened.
+
+        Raises:
+            DataError: offline, and some are not in the folder; all of them are named.
+        """
+        missing = [one for one in dict.fromkeys(dataset_ids) if self.offline and not self._is_local(one)]
+        if missing:
+            where = (
+                f"no folder {' or '.join(missing)} in {self.data_dir}" if self.data_dir else "no --data-dir was given"
+            )
+            what = f"dataset {missing[0]} is" if len(missing) == 1 else f"datasets {', '.join(missing)} are"
+            raise DataError(
+                f"{what} not at hand: --offline and {where}; download such a dataset repository to DIR/ORG/NAME, here"
+                f" DIR/{missing[0]}, and pass --data-dir DIR"
+            )
+
+    def _is_local(self, dataset_id: str) -> bool:
+        return dataset_id in _BUILDERS or self.folder(dataset_id) is not None or Path(dataset_id).is_dir()
+
 
 def go_offline() -> None:
     """Keep the hub's libraries off the network. Call it before they are imported."""
@@ -72,12 +92,7 @@ def redirected_datasets(source: DataSource) -> Iterator[None]:
         folder = source.folder(path) if path not in _BUILDERS else None
         if folder is not None:
             return _load_folder(original, folder, path, name, kwargs)
-        if source.offline and path not in _BUILDERS and not Path(path).is_dir():
-            where = f"no folder {path} in {source.data_dir}" if source.data_dir else "no --data-dir was given"
-            raise DataError(
-                f"dataset {path} is not at hand: --offline and {where}; download that dataset repository to DIR/{path}"
-                " and pass --data-dir DIR"
-            )
+        source.check([path])
         return original(path, name, **kwargs)
 
     datasets.load_dataset = load_dataset

@@ -6,7 +6,7 @@ from numbers import Real
 from typing import Any
 
 from ft_eval.harness.marginal import marginal, may_flip
-from ft_eval.harness.names import metric_name
+from ft_eval.harness.names import asks_twice, metric_name
 from ft_eval.records import Answer, Job, SampleResult
 
 Records = Mapping[str, Sequence[tuple[Answer, ...]]]
@@ -53,9 +53,9 @@ def _sample(
 
 
 def num_choices(record: Mapping[str, Any]) -> int:
-    """Choices of a multiple-choice record: acc_mutual_info asks for each a second time, without its question."""
+    """Choices of a multiple-choice record: some metrics ask for each a second time, without its question."""
     num_requests = len(record["arguments"])
-    return num_requests // 2 if "acc_mutual_info" in record["metrics"] else num_requests
+    return num_requests // 2 if asks_twice(record["metrics"]) else num_requests
 
 
 def _metrics(found: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -70,16 +70,24 @@ def _metrics(found: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 def _responses(job: Job, first: Mapping[str, Any], answers: Sequence[Answer]) -> tuple[str, ...]:
     """The completions, or the texts of the choices."""
     if job.task.output_type == "multiple_choice":
-        return tuple(str(argument[1]) for argument in first["arguments"][: num_choices(first)])
+        return _choices(first)
     return tuple(answer.text for answer in answers if answer.text is not None)
 
 
 def _target(job: Job, first: Mapping[str, Any]) -> str:
     """The right answer as a person reads it: the choice itself where lm-eval gives its number."""
     target = first["target"]
-    if job.task.output_type == "multiple_choice" and isinstance(target, int) and 0 <= target < len(first["arguments"]):
-        return str(first["arguments"][target][1])
+    if job.task.output_type == "multiple_choice" and isinstance(target, int) and 0 <= target < num_choices(first):
+        return _choices(first)[target]
     return str(target)
+
+
+def _choices(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is scored; where that is one text behind several contexts (WinoGrande), with the line it ends."""
+    pairs = [(str(argument[0]), str(argument[1])) for argument in record["arguments"][: num_choices(record)]]
+    if len(pairs) > 1 and len({continuation for _, continuation in pairs}) == 1:
+        return tuple(f"{context.rpartition(chr(10))[2]}{continuation}" for context, continuation in pairs)
+    return tuple(continuation for _, continuation in pairs)
 
 
 def _likelihoods(job: Job, first: Mapping[str, Any], requests: Sequence[tuple[Answer, ...]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ Knows no dataset and no model.
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import lm_eval
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._index import Entry, Kind
 
+from ft_eval.harness.task_files import check_task_files
 from ft_eval.records import content_hash
 from ft_eval.resources import tasks_dir
 
@@ -24,8 +25,17 @@ _FORMAT = 1
 
 
 def our_tasks() -> TaskManager:
-    """A manager that knows the tasks of this package alone."""
-    return TaskManager(include_path=str(tasks_dir()), include_defaults=False)
+    """A manager that knows the tasks of this package alone.
+
+    Raises:
+        TaskError: a task file can't be read, with its line.
+    """
+    folder = tasks_dir()
+    with _hushed("lm_eval.tasks._index"):
+        manager = TaskManager(include_path=str(folder), include_defaults=False)
+    indexed = {name: Path(entry.yaml_path) for name, entry in manager.task_index.items() if entry.yaml_path}
+    check_task_files(folder, indexed)
+    return manager
 
 
 def all_tasks() -> TaskManager:
@@ -36,6 +46,18 @@ def all_tasks() -> TaskManager:
     manager._index = index  # noqa: SLF001 — as above
     manager._all_tasks = sorted(index)  # noqa: SLF001 — as above
     return manager
+
+
+def leaves(index: Mapping[str, Entry], entry: Entry) -> list[Entry]:
+    """The tasks behind an entry, each once, in order; of a stock group, whose file has not been read, none."""
+    if entry.kind is Kind.GROUP:
+        members = (entry.cfg or {}).get("task") or ()
+        names = [name for name in members if isinstance(name, str) and name in index]
+    elif entry.kind is Kind.TAG:
+        names = sorted(entry.tags)
+    else:
+        return [entry]
+    return list({leaf.name: leaf for name in names for leaf in leaves(index, index[name])}.values())
 
 
 def _cache_file() -> Path:

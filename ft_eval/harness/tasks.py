@@ -4,20 +4,24 @@ A stock name means the stock prompts, few-shots, filters and metrics. Ours (task
 why in their README. Knows datasets only through `mirror`; knows no model.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
 from typing import Any
 
 from lm_eval.api.group import Group
+from lm_eval.api.samplers import FirstNSampler
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
+from lm_eval.tasks._index import Entry, Kind
 
-from ft_eval.errors import TaskError, did_you_mean
+from ft_eval.errors import FtEvalError, TaskError, did_you_mean
 from ft_eval.harness.documents import dataset_digest
 from ft_eval.harness.mirror import DataSource, redirected_datasets
 from ft_eval.harness.names import metric_name
-from ft_eval.harness.task_index import all_tasks, our_tasks
+from ft_eval.harness.task_files import building_fault, member_fault, one_line
+from ft_eval.harness.task_index import all_tasks, leaves, our_tasks
 from ft_eval.records import TaskGroup, TaskSpec
 
 FEWSHOT_SEED = 1234
@@ -40,6 +44,7 @@ class LoadedTasks:
 
     specs: tuple[TaskSpec, ...]
     groups: tuple[TaskGroup, ...]
+    """Those with a score of their own; a group that only selects tasks is not among them."""
     tasks: Mapping[str, Task]
     """lm-eval's task objects, by name."""
 
@@ -54,6 +59,7 @@ def load_tasks(names: Sequence[str], options: TaskOptions, source: DataSource) -
     if not names:
         raise TaskError("no task was named; pass --tasks NAME[,NAME…], such as gsm8k or humaneval_plus")
     manager = _manager(names)
+    source.check(_datasets(manager, names))
     tasks: dict[str, Task] = {}
     groups: dict[str, Group] = {}
     with redirected_datasets(source):
@@ -64,7 +70,8 @@ def load_tasks(names: Sequence[str], options: TaskOptions, source: DataSource) -
     for task in tasks.values():
         _configure(task, options)
     specs = tuple(_spec(task, options) for task in tasks.values())
-    return LoadedTasks(specs=specs, groups=tuple(_group(group, specs) for group in groups.values()), tasks=tasks)
+    scored = tuple(_group(group, specs) for group in groups.values() if group.has_aggregation)
+    return LoadedTasks(specs=specs, groups=scored, tasks=tasks)
 
 
 def task_names(*, ours_only: bool) -> Sequence[str]:
@@ -93,9 +100,43 @@ def _load(manager: TaskManager, name: str) -> Any:
         raise TaskError(f"unknown task {name!r}{did_you_mean(name, manager.all_tasks)} `ft-eval tasks` lists all names")
     try:
         return manager.load([name])
-    except (ValueError, KeyError, TypeError, ImportError, OSError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise TaskError(f"task {name} can't be built: {reason}") from error
+    except FtEvalError:
+        raise
+    except Exception as error:  # building runs the task file's own code and templates, which may raise anything
+        raise TaskError(_why_not(manager, name, error)) from error
+
+
+def _why_not(manager: TaskManager, name: str, error: Exception) -> str:
+    """Which leaf can't be built, in which file and line, and why."""
+    entry = manager.task_index[name]
+    members = _members(entry)
+    if absent := [member for member in members if member not in manager.task_index]:
+        return f"group {name} can't be built: {member_fault(Path(str(entry.yaml_path)), absent[0])}"
+    for member in members:
+        try:
+            manager.load([member])
+        except FtEvalError:
+            raise
+        except Exception as found:  # noqa: BLE001 — as above
+            return _why_not(manager, member, found)
+    reason = one_line(error) if entry.yaml_path is None else building_fault(Path(entry.yaml_path), error)
+    return f"task {name} can't be built: {reason}"
+
+
+def _members(entry: Entry) -> Sequence[str]:
+    """The names behind a group of ours or a tag; none for a task."""
+    if entry.kind is Kind.TAG:
+        return sorted(entry.tags)
+    members = (entry.cfg or {}).get("task") if entry.kind is Kind.GROUP else None
+    return [member for member in members if isinstance(member, str)] if isinstance(members, list) else []
+
+
+def _datasets(manager: TaskManager, names: Sequence[str]) -> Iterator[str]:
+    """The datasets that tasks of ours read, known without building them."""
+    index = manager.task_index
+    for leaf in (leaf for name in names if name in index for leaf in leaves(index, index[name])):
+        if dataset := (leaf.cfg or {}).get("dataset_path"):
+            yield str(dataset)
 
 
 def _configure(task: Task, options: TaskOptions) -> None:
@@ -105,6 +146,12 @@ def _configure(task: Task, options: TaskOptions) -> None:
         task.set_config(key="num_fewshot", value=options.num_fewshot)
     elif own is None:
         task.set_config(key="num_fewshot", value=0)
+    sampler, shots = getattr(task, "sampler", None), task.get_config("num_fewshot")
+    if isinstance(sampler, FirstNSampler) and shots > len(sampler.df):
+        raise TaskError(
+            f"task {task.task_name} lists {len(sampler.df)} few-shot examples, and {shots} were asked for; pass a "
+            "smaller --num-fewshot"
+        )
     reset_fewshot(task)
 
 
@@ -139,7 +186,7 @@ def _limit(limit: float | None, num_docs: int) -> int | None:
     return min(num_docs, int(limit) if limit >= 1 else ceil(num_docs * limit))
 
 
-_CODE_TASKS = frozenset({"humaneval_plus", "mbpp_plus", "toy_humaneval"})
+_CODE_TASKS = frozenset({"humaneval_plus", "mbpp_plus", "ft_mbpp", "toy_humaneval"})
 
 
 def _first_filter(task: Task) -> str:
@@ -147,13 +194,12 @@ def _first_filter(task: Task) -> str:
 
 
 def _group(group: Group, specs: Sequence[TaskSpec]) -> TaskGroup:
-    """A group as a set of leaves; its metric and weights are those of its first aggregation, else micro."""
+    """A group as a set of leaves; its metric is theirs, its weights are those of its first aggregation."""
     leaves = tuple(task.task_name for task in group.get_all_tasks())
     primary = {spec.name: spec.metric for spec in specs}
-    aggregations = group.aggregate_metric_list or []
     return TaskGroup(
         name=group.name,
         tasks=leaves,
-        weight_by_size=bool(aggregations[0].weight_by_size) if aggregations else True,
+        weight_by_size=bool(group.aggregate_metric_list[0].weight_by_size),
         metric=primary[leaves[0]] if leaves else "",
     )

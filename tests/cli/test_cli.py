@@ -139,6 +139,22 @@ def test_tasks_lists_ours(call):
     assert {"humaneval_plus", "mbpp_plus", "toy_gsm8k", "toy_humaneval", "toy_mmlu", "toy_target"} <= set(out.split())
 
 
+def test_tasks_says_metric_shots_items_and_missing_data(call, monkeypatch, tmp_path):
+    monkeypatch.setitem(os.environ, "HF_HOME", str(tmp_path / "hf"))
+    code, out, _ = call("tasks")
+    lines = {line.split()[0]: line.split() for line in out.splitlines()}
+    assert code == 0
+    assert lines["toy_mmlu"] == ["toy_mmlu", "acc", "2", "200", "bundled"]
+    assert lines["ft_race_high_text"][1:] == ["acc_char", "0", "3,498", "not", "at", "hand:", "ehovy/race"]
+    assert "ft_mmlu_letter" in lines
+    assert "ft_mmlu_letter_anatomy" not in lines
+
+
+def test_tasks_refuses_a_data_folder_that_is_not_there(call):
+    code, _, err = call("tasks", "--data-dir", "nowhere")
+    assert (code, "no such folder" in err) == (2, True)
+
+
 def test_lm_evals_own_command_line_knows_our_backend(model, tmp_path):
     """With 0.4.13, which finds no plugins; in a process of its own, as its command line would be."""
     from ft_eval.resources import tasks_dir

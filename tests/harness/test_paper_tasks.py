@@ -1,0 +1,366 @@
+"""Every row of the paper scores its gold answers 1 and wrong ones 0, and says in its file what it is."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import LM
+from lm_eval.evaluator import evaluate
+from lm_eval.tasks._yaml_loader import load_yaml
+
+import ft_eval.harness.task_index
+from ft_eval.errors import DataError, SandboxError, TaskError
+from ft_eval.harness import code_tasks
+from ft_eval.harness.evaluate import _scores
+from ft_eval.harness.mirror import DataSource
+from ft_eval.harness.task_index import our_tasks
+from ft_eval.harness.tasks import TaskOptions, load_tasks
+from ft_eval.records import TaskSpec
+from ft_eval.resources import tasks_dir
+
+NUM_DOCS = 3
+Doc = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Options:
+    """A document's options and the right one's number, read off the document without the task file."""
+
+    texts: Callable[[Doc], Sequence[str]]
+    gold: Callable[[Doc], int]
+
+
+LABELLED = Options(lambda d: d["choices"]["text"], lambda d: d["choices"]["label"].index(d["answerKey"]))
+RACE = Options(lambda d: d["options"], lambda d: ord(d["answer"]) - ord("A"))
+OPTIONS = {
+    "ft_mmlu": Options(lambda d: d["choices"], lambda d: d["answer"]),
+    "ft_commonsense_qa": LABELLED,
+    "ft_hellaswag": Options(lambda d: d["endings"], lambda d: int(d["label"])),
+    "ft_winogrande": Options(lambda d: [d["option1"], d["option2"]], lambda d: int(d["answer"]) - 1),
+    "ft_openbookqa": LABELLED,
+    "ft_arc": LABELLED,
+    "ft_piqa": Options(lambda d: [d["sol1"], d["sol2"]], lambda d: d["label"]),
+    "ft_race": RACE,
+    "ft_boolq": Options(lambda _: ["no", "yes"], lambda d: d["label"]),
+}
+CHOICE_TASKS = [
+    *(f"{name}_{form}" for name in ("ft_commonsense_qa", "ft_hellaswag", "ft_winogrande", "ft_openbookqa", "ft_piqa")
+      for form in ("letter", "text")),
+    *(f"ft_{name}_{form}" for name in ("arc_easy", "arc_challenge", "race_high", "race_middle")
+      for form in ("letter", "text")),
+    "ft_mmlu_letter_anatomy",
+    "ft_mmlu_text_anatomy",
+    "ft_boolq",
+]  # fmt: skip
+WRITTEN = {
+    "ft_gsm8k": lambda doc: f" {doc['answer']}",
+    "ft_nq": lambda doc: f" {doc['answer'][-1]}",
+    "ft_triviaqa": lambda doc: f" the {doc['answer']['aliases'][-1]}.",
+    "ft_mbpp": lambda doc: doc["code"],
+    "humaneval_plus": lambda doc: doc["canonical_solution"],
+}
+WRONG = {
+    "ft_gsm8k": " So it is 1.\n#### 1234567",
+    "ft_nq": " Nobody at all",
+    "ft_triviaqa": " Nobody at all",
+    "ft_mbpp": "def remove_Occ(*_):\n    return None",
+    "humaneval_plus": "    return None",
+}
+ROWS = {
+    "humaneval_plus": "pass@1",
+    "ft_mbpp": "pass@1",
+    "ft_gsm8k": "exact_match/strict-match",
+    "ft_mmlu_letter": "acc_char",
+    "ft_commonsense_qa_letter": "acc_char",
+    "ft_hellaswag_text": "acc_char",
+    "ft_winogrande_text": "acc_char",
+    "ft_openbookqa_text": "acc_completion",
+    "ft_arc_easy_text": "acc_completion",
+    "ft_arc_challenge_text": "acc_completion",
+    "ft_piqa_text": "acc_char",
+    "ft_race_high_text": "acc_char",
+    "ft_race_middle_text": "acc_char",
+    "ft_boolq": "acc_completion",
+    "ft_nq": "exact_match",
+    "ft_triviaqa": "exact_match",
+}
+
+
+class Knowing(LM):  # type: ignore[misc] # lm-eval ships no types
+    """Answers every document rightly, or every document wrongly."""
+
+    def __init__(self, *, rightly: bool) -> None:
+        super().__init__()
+        self._rightly = rightly
+
+    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
+        return [self._score(request) for request in requests]
+
+    def _score(self, request: Instance) -> tuple[float, bool]:
+        context, continuation = request.args
+        if context == "Answer:":
+            return -30.0 - len(continuation) % 3, False
+        name = request.task_name
+        options = next(found for prefix, found in OPTIONS.items() if name.startswith(prefix))
+        texts = options.texts(request.doc)
+        number = (options.gold(request.doc) + (not self._rightly)) % len(texts)
+        favourite = "ABCDE"[number] if "_letter" in name else texts[number].strip()
+        said = context if name == "ft_winogrande_text" else continuation
+        is_it = said.endswith(f" {favourite}") if said is context else said.strip() == favourite
+        return (-0.1 if is_it else -900.0), is_it
+
+    def generate_until(self, requests: list[Instance]) -> list[str]:
+        return [self._write(request) for request in requests]
+
+    def _write(self, request: Instance) -> str:
+        name = request.task_name
+        text = WRITTEN[name](request.doc) if self._rightly else WRONG[name]
+        assert not any(stop in text for stop in request.args[1]["until"]), "the answer would be cut"
+        return text
+
+    def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
+        raise NotImplementedError
+
+
+@pytest.fixture(scope="module")
+def race_dir(tmp_path_factory) -> Path:
+    """Three questions, two of them about one article, in the layout and with the fields of ehovy/race."""
+    root = tmp_path_factory.mktemp("mirror")
+    folder = root / "ehovy" / "race"
+    front = "".join(
+        f"- config_name: {kind}\n  data_files:\n  - split: test\n    path: {kind}/test.jsonl\n"
+        for kind in ("high", "middle")
+    )
+    rows = [
+        {"example_id": "h1.txt", "article": "Ann has a dog.", "question": "Who has it?", "answer": "A"},
+        {"example_id": "h1.txt", "article": "Ann has a dog.", "question": "Ann has _ .", "answer": "D"},
+        {"example_id": "h2.txt", "article": "It rains.", "question": "What is wet?", "answer": "C"},
+    ]
+    options = ["Ann", "Bob", "the street", "a dog"]
+    for kind in ("high", "middle"):
+        (folder / kind).mkdir(parents=True)
+        lines = "".join(json.dumps({**row, "options": options}) + "\n" for row in rows)
+        (folder / kind / "test.jsonl").write_text(lines)
+    (folder / "README.md").write_text(f"---\nconfigs:\n{front}---\n")
+    return root
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Builds a task from the shared data, RACE from the made-up mirror."""
+
+    data_dir: Path
+    race_dir: Path
+
+    def __call__(self, name: str, limit: int | None = NUM_DOCS) -> tuple[TaskSpec, Any]:
+        folder = self.race_dir if "race" in name else self.data_dir
+        loaded = load_tasks([name], TaskOptions(limit=limit), DataSource(data_dir=folder, offline=True))
+        return loaded.specs[0], loaded.tasks[name]
+
+
+@pytest.fixture(scope="module")
+def build(data_dir, race_dir) -> Loader:
+    return Loader(data_dir, race_dir)
+
+
+@pytest.fixture(scope="module")
+def code_session(data_dir) -> Iterator[None]:
+    """An open sandbox, where this machine has one."""
+    with code_tasks.session(code_tasks.CodeTaskSettings(data_dir=data_dir, offline=True)):
+        try:
+            code_tasks.scoring_provenance()
+        except SandboxError as error:
+            pytest.skip(f"no sandbox here: {error}")
+        yield
+
+
+def scores(task: Any, *, rightly: bool, num_docs: int = NUM_DOCS) -> Mapping[str, float]:
+    found = evaluate(Knowing(rightly=rightly), {"tasks": {task.task_name: task}}, limit=num_docs, bootstrap_iters=0)
+    assert found is not None
+    assert len({sample["doc_id"] for sample in found["samples"][task.task_name]}) == num_docs
+    return _scores(found["results"][task.task_name])[0]
+
+
+@pytest.mark.parametrize("name", CHOICE_TASKS)
+def test_the_right_choice_scores_1_and_a_wrong_one_0(build, name):
+    spec, task = build(name)
+    assert list(dict.fromkeys(scores(task, rightly=True).values())) == [1.0]
+    assert list(dict.fromkeys(scores(task, rightly=False).values())) == [0.0]
+    assert spec.output_type == "multiple_choice"
+    assert spec.metric in scores(task, rightly=True)
+
+
+@pytest.mark.parametrize("name", ["ft_gsm8k", "ft_nq", "ft_triviaqa"])
+def test_the_right_text_scores_1_and_a_wrong_one_0(build, name):
+    spec, task = build(name)
+    assert set(scores(task, rightly=True).values()) == {1.0}
+    assert set(scores(task, rightly=False).values()) == {0.0}
+    assert spec.metric in scores(task, rightly=True)
+
+
+@pytest.mark.usefixtures("code_session")
+@pytest.mark.parametrize("name", ["ft_mbpp", "humaneval_plus"])
+def test_the_published_program_scores_1_and_a_wrong_one_0(build, name):
+    spec, task = build(name)
+    assert spec.runs_code
+    assert scores(task, rightly=True, num_docs=2)[spec.metric] == 1.0
+    assert scores(task, rightly=False, num_docs=2)[spec.metric] == 0.0
+
+
+@pytest.fixture(scope="module")
+def index() -> Mapping[str, Mapping[str, Any]]:
+    """What each of our task files says, by name."""
+    return {name: entry.cfg or {} for name, entry in our_tasks().task_index.items()}
+
+
+def rows(index: Mapping[str, Mapping[str, Any]], name: str) -> list[str]:
+    """The rows behind a name: tasks, and groups with a score of their own."""
+    if "group" not in index[name] or index[name].get("aggregate_metric_list"):
+        return [name]
+    return [row for member in index[name]["task"] for row in rows(index, member)]
+
+
+def test_the_group_is_the_papers_sixteen_rows_with_its_metrics(index):
+    assert rows(index, "free_transformer") == list(ROWS)
+    for name, metric in ROWS.items():
+        config = index[name]
+        metrics = config.get("metric_list") or config["aggregate_metric_list"]
+        assert metrics[0]["metric"] == metric.partition("/")[0], name
+
+
+def test_the_other_group_is_each_rows_other_formulation(index):
+    swap = {"_text": "_letter", "_letter": "_text"}
+    others = {name.removesuffix(form) + swap[form] for name in ROWS for form in swap if name.endswith(form)}
+    assert set(rows(index, "free_transformer_variants")) == others
+
+
+@pytest.mark.parametrize("form", ["letter", "text"])
+def test_mmlu_is_the_mean_over_57_subjects(index, form):
+    config = index[f"ft_mmlu_{form}"]
+    subjects = [name.removeprefix(f"ft_mmlu_{form}_") for name in config["task"]]
+    assert len(set(subjects)) == 57
+    assert {item["weight_by_size"] for item in config["aggregate_metric_list"]} == {False}
+    for subject in subjects:
+        assert index[f"ft_mmlu_{form}_{subject}"]["dataset_name"] == subject
+    assert sum(index[name]["metadata"]["num_docs"] for name in config["task"]) == 14042
+
+
+def test_a_groups_score_is_macro_and_a_selection_has_none(data_dir, tmp_path, monkeypatch):
+    """MMLU with two of its subjects: the group as the plan records it."""
+    folder = tmp_path / "ft_mmlu"
+    shutil.copytree(tasks_dir() / "ft_mmlu", folder)
+    text = (folder / "ft_mmlu_letter.yaml").read_text().splitlines(keepends=True)
+    kept = [line for line in text if "  - ft_mmlu" not in line or "anatomy" in line or "virology" in line]
+    (folder / "ft_mmlu_letter.yaml").write_text("".join(kept))
+    (tmp_path / "some.yaml").write_text("group: some\ntask: [ft_mmlu_letter, ft_mmlu_text_anatomy]\n")
+    monkeypatch.setattr(ft_eval.harness.task_index, "tasks_dir", lambda: tmp_path)
+    loaded = load_tasks(["some"], TaskOptions(limit=1), DataSource(data_dir=data_dir, offline=True))
+    (mmlu,) = loaded.groups
+    assert (mmlu.name, mmlu.weight_by_size, mmlu.metric) == ("ft_mmlu_letter", False, "acc_char")
+    assert mmlu.tasks == ("ft_mmlu_letter_anatomy", "ft_mmlu_letter_virology")
+    assert [spec.name for spec in loaded.specs] == [*mmlu.tasks, "ft_mmlu_text_anatomy"]
+
+
+def test_mmlu_by_letter_has_stock_mmlus_prompts(build):
+    _, ours = build("ft_mmlu_letter_high_school_us_history")
+    source = DataSource(data_dir=build.data_dir, offline=True)
+    name = "mmlu_high_school_us_history"
+    stock = load_tasks([name], TaskOptions(limit=NUM_DOCS, num_fewshot=5), source).tasks[name]
+    for doc in list(ours.eval_docs)[:NUM_DOCS]:
+        assert ours.fewshot_context(doc, 5) == stock.fewshot_context(doc, 5)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("ft_boolq", "boolq"),
+        ("ft_piqa_text", "piqa"),
+        ("ft_arc_easy_text", "arc_easy"),
+        ("ft_hellaswag_text", "hellaswag"),
+        ("ft_commonsense_qa_letter", "commonsense_qa"),
+    ],
+)
+def test_these_have_stocks_prompts_and_choices(build, ours, theirs):
+    requests = []
+    for name in (ours, theirs):
+        _, task = build(name)
+        task.set_config("num_fewshot", 0)
+        task.build_all_requests(limit=2, rank=0, world_size=1)
+        requests.append([request.args for request in task.instances if request.args[0] != "Answer:"])
+    assert requests[0] == requests[1]
+
+
+@pytest.mark.parametrize(
+    "name", ["ft_gsm8k", "ft_nq", "ft_triviaqa", "ft_mbpp", "ft_commonsense_qa_letter", "ft_mmlu_text_anatomy"]
+)
+def test_all_items_share_their_shots(build, name):
+    """The prompt before an item's own question is the same text for all, so an engine need read it but once."""
+    spec, task = build(name)
+    docs = list(task.eval_docs)[:NUM_DOCS]
+    prompts = [task.fewshot_context(doc, spec.num_fewshot) for doc in docs]
+    heads = {
+        prompt.removesuffix(own)
+        for prompt, doc in zip(prompts, docs, strict=True)
+        if prompt.endswith(own := task.doc_to_text(doc))
+    }
+    assert len(heads) == 1
+    assert len(task.fewshot_docs()) == spec.num_fewshot
+
+
+def test_every_task_file_says_shots_items_and_version(index):
+    tasks = {name: config for name, config in index.items() if name.startswith("ft_") and "group" not in config}
+    assert len(tasks) == 137
+    for name, config in tasks.items():
+        assert isinstance(config["num_fewshot"], int), name
+        assert config["fewshot_config"]["sampler"] == "first_n", name
+        assert {"version", "num_docs"} <= set(config["metadata"]), name
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in ROWS if name not in ("ft_mmlu_letter", "ft_triviaqa") and "race" not in name]
+)
+def test_the_number_of_items_is_what_the_file_says(build, name):
+    """TriviaQA's hub data has more rows than questions, and the mirror has each question once."""
+    spec, task = build(name, limit=None)
+    assert task.config.metadata["num_docs"] == spec.num_docs
+
+
+def test_every_question_of_an_article_is_an_item(build):
+    _, task = build("ft_race_high_text")
+    texts = [task.doc_to_text(doc) for doc in task.eval_docs]
+    assert [text.partition("Question: ")[2] for text in texts] == [
+        "Who has it?\nAnswer:",
+        "Ann has _ .\nAnswer:",
+        "What is wet?\nAnswer:",
+    ]
+
+
+def test_what_is_missing_is_named(data_dir):
+    source = DataSource(data_dir=data_dir, offline=True)
+    with pytest.raises(DataError, match="dataset ehovy/race is not at hand: --offline and no folder ehovy/race"):
+        load_tasks(["free_transformer"], TaskOptions(limit=1), source)
+
+
+def test_all_that_is_missing_is_named_before_anything_is_opened(tmp_path):
+    source = DataSource(data_dir=tmp_path, offline=True)
+    with pytest.raises(DataError, match="datasets ehovy/race, aps/super_glue are not at hand"):
+        load_tasks(["free_transformer_reading"], TaskOptions(limit=1), source)
+
+
+def test_more_shots_than_are_listed_are_refused(data_dir):
+    source = DataSource(data_dir=data_dir, offline=True)
+    with pytest.raises(TaskError, match="task ft_nq lists 5 few-shot examples, and 6 were asked for"):
+        load_tasks(["ft_nq"], TaskOptions(limit=1, num_fewshot=6), source)
+
+
+def test_every_folder_explains_itself():
+    for folder in tasks_dir().iterdir():
+        if folder.name.startswith(("ft_", "free_")):
+            text = (folder / "README.md").read_text(encoding="utf-8")
+            names = [str(load_yaml(path, resolve_func=False).get("task")) for path in folder.glob("ft_*.yaml")]
+            assert all(name in text for name in names if name.startswith("ft_")), folder
