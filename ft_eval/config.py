@@ -17,7 +17,7 @@ from ft_eval.records import Arm
 
 _MAX_FILE_BYTES = 2**20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_DTYPES = ("float32", "bfloat16", "float16")
+_DTYPES = ("float32", "bfloat16", "float16", "int8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

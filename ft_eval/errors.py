@@ -6,6 +6,7 @@ Anything else that escapes is our own bug and keeps its traceback. This module k
      + UsageError         a flag or an argument is off
      + ConfigError        checkpoints.toml is off
      + CheckpointError    a checkpoint folder can't be used
+     + EngineError        the device can't do what is asked
      + TaskError          a task name, its file or its data can't be used
      + DataError          a dataset is absent, incomplete or not what it should be
      + StoreError         a run folder can't be read, written or continued
@@ -33,6 +34,10 @@ class ConfigError(FtEvalError):
 
 class CheckpointError(FtEvalError):
     """A checkpoint folder can't be used."""
+
+
+class EngineError(FtEvalError):
+    """The device can't do what is asked of it."""
 
 
 class TaskError(FtEvalError):

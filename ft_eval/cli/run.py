@@ -34,11 +34,30 @@ _FOLDER = click.Path(file_okay=True, path_type=Path)
     help="Where Z comes from: prior (default), posterior, zero, fixed, shuffled.",
 )
 @click.option("--z-draws", metavar="K", help="Draws of Z per item: a number (default 1), or auto.")
+@click.option(
+    "--prefix-latents",
+    type=click.Choice(["item", "shared"]),
+    default="item",
+    show_default=True,
+    help="The prior's Z over what prompts have in common: an item's own, or the same for all, computed once.",
+)
 @click.option("--seed", type=int, default=1234, show_default=True, help="Seed of Z and of sampling.")
 @click.option("--batch-size", "-b", default="auto", show_default=True, metavar="N", help="Rows in one forward pass.")
+@click.option("--no-prefix-cache", is_flag=True, help="Compute what requests share for each of them again.")
+@click.option(
+    "--verify",
+    "num_verified",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Ask N requests of each job again, alone, and report what that changes.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
-    "--dtype", default="auto", show_default=True, help="auto (what the checkpoint names), float32, bfloat16 or float16."
+    "--dtype",
+    default="auto",
+    show_default=True,
+    help="auto (what the checkpoint names), float32, bfloat16, float16, or int8 (weights, on a CPU).",
 )
 @click.option(
     "--output-path", "-o", type=_FOLDER, metavar="DIR", help="The run's folder; default: runs/<id of the work>."
@@ -55,8 +74,11 @@ def run(  # noqa: PLR0917 — click passes every option by name
     num_fewshot: int | None,
     latents: tuple[str, ...],
     z_draws: str | None,
+    prefix_latents: str,
     seed: int,
     batch_size: str,
+    no_prefix_cache: bool,
+    num_verified: int,
     device: str,
     dtype: str,
     output_path: Path | None,
@@ -78,17 +100,22 @@ def run(  # noqa: PLR0917 — click passes every option by name
     from ft_eval.plan import RunOptions, plan_run
     from ft_eval.records import EngineOptions
 
-    names = parse_names(latents) or (("prior",) if z_draws else ())
+    names = parse_names(latents) or (("prior",) if z_draws or prefix_latents == "shared" else ())
     options = RunOptions(
         checkpoints=parse_names(ckpt),
         checkpoints_file=checkpoints_file,
         adapter=adapter,
         tasks=parse_names(tasks),
         task_options=TaskOptions(limit=parse_limit(limit), num_fewshot=num_fewshot),
-        latents=tuple(latent_policy(name, z_draws or "1") for name in names),
+        latents=tuple(latent_policy(name, z_draws or "1", prefix_latents) for name in names),
         seed=seed,
         dtype=dtype,
-        engine=EngineOptions(batch_size=parse_batch_size(batch_size), device=resolve_device(device)),
+        engine=EngineOptions(
+            batch_size=parse_batch_size(batch_size),
+            device=resolve_device(device),
+            prefix_cache=not no_prefix_cache,
+            num_verified=num_verified,
+        ),
         source=DataSource(data_dir=data_dir, offline=offline),
         command=shlex.join(["ft-eval", *sys.argv[1:]]),
     )

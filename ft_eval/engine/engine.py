@@ -3,22 +3,26 @@
 It is given token ids and gives back text or nats. It knows no task, no prompt format and no store.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import torch
 
-from ft_eval.engine.generate import Decoder, Generator
+from ft_eval.engine.generate import Decoder, generate
 from ft_eval.engine.latents import LatentSampler
+from ft_eval.engine.memory import batch_limits, halved, is_out_of_memory, prefix_bytes
+from ft_eval.engine.prefix_store import PrefixStore
 from ft_eval.engine.requests import BatchLimits, Completion, GenerationRequest, Loglikelihood, ScoringRequest
 from ft_eval.engine.score import Scorer
-from ft_eval.errors import UsageError
+from ft_eval.errors import EngineError, UsageError
 from ft_eval.model.adapters.protocol import LatentModel
 from ft_eval.model.tokenizer import Tokenizer
+from ft_eval.model.transformer import Transformer
 from ft_eval.records import EngineOptions, LatentPolicy
 
-_LIMITS_ON_CPU = BatchLimits(num_rows=16, num_tokens=4096)
-_LIMITS_ON_GPU = BatchLimits(num_rows=64, num_tokens=32768)
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 class Engine:
@@ -29,47 +33,116 @@ class Engine:
     """
 
     def __init__(
-        self, model: LatentModel, tokenizer: Tokenizer, *, latents: LatentPolicy | None, options: EngineOptions
+        self,
+        model: LatentModel,
+        tokenizer: Tokenizer,
+        *,
+        latents: LatentPolicy | None,
+        options: EngineOptions,
+        store: PrefixStore | None = None,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.latents = latents
         self.options = options
         self._sampler = LatentSampler(model, latents)
-        default = _LIMITS_ON_CPU if options.device == "cpu" else _LIMITS_ON_GPU
-        self._limits = replace(default, num_rows=options.batch_size or default.num_rows)
+        self._limits = batch_limits(model, options)
+        self._store = store
+        if store is None and options.prefix_cache and isinstance(model, Transformer):
+            self._store = PrefixStore(model, prefix_bytes(options))
 
     def under(self, latents: LatentPolicy | None) -> "Engine":
         """The same model under another latent policy."""
-        return Engine(self.model, self.tokenizer, latents=latents, options=self.options)
+        return Engine(self.model, self.tokenizer, latents=latents, options=self.options, store=self._store)
 
     @property
     def max_length(self) -> int:
         """The model's context, in tokens."""
         return self.model.config.max_position_embeddings
 
-    def generate(self, requests: Sequence[GenerationRequest], on_completion: Callable[[int, Completion], None]) -> None:
-        """Complete each request; `on_completion(index, completion)` is called the moment one is done."""
+    def generate(
+        self,
+        requests: Sequence[GenerationRequest],
+        on_completion: Callable[[int, Completion], None],
+        *,
+        pending: Iterable[int] | None = None,
+    ) -> None:
+        """Complete each request; `on_completion(index, completion)` is called the moment one is done.
+
+        `pending`: the numbers of those that are still wanted, all by default. How they are computed hangs on all
+        requests, so that a rest gives the bits that all at once give.
+        """
         for request in requests:
             if not 0 < len(request.prompt) < self.max_length:
                 raise UsageError(
                     f"a prompt of {len(request.prompt)} tokens in a context of {self.max_length}; "
                     f"it must have 1 to {self.max_length - 1} tokens"
                 )
-        decoder = Decoder(model=self.model, tokenizer=self.tokenizer, latents=self._sampler, limits=self._limits)
-        with torch.inference_mode():
-            Generator(decoder, requests, on_completion).run()
 
-    def score(self, requests: Sequence[ScoringRequest], on_score: Callable[[int, Loglikelihood], None]) -> None:
-        """Score each request; `on_score(index, loglikelihood)` is called the moment one is done."""
+        def attempt(limits: BatchLimits, wanted: frozenset[int], keep: Callable[[int, Completion], None]) -> None:
+            decoder = Decoder(
+                model=self.model, tokenizer=self.tokenizer, latents=self._sampler, limits=limits, store=self._store
+            )
+            generate(decoder, requests, wanted, keep)
+
+        self._until_done(attempt, range(len(requests)) if pending is None else pending, on_completion)
+
+    def score(
+        self,
+        requests: Sequence[ScoringRequest],
+        on_score: Callable[[int, Loglikelihood], None],
+        *,
+        pending: Iterable[int] | None = None,
+    ) -> None:
+        """Score each request; `on_score(index, loglikelihood)` is called the moment one is done.
+
+        `pending` as in `generate`.
+        """
         for request in requests:
             if not request.context or not request.continuation or len(request.inputs) > self.max_length:
                 raise UsageError(
                     f"a context of {len(request.context)} and a continuation of {len(request.continuation)} tokens; "
                     f"each needs at least 1, and together at most {self.max_length + 1}"
                 )
-        with torch.inference_mode():
-            Scorer(self.model, self._sampler, self._limits).run(requests, on_score)
+
+        def attempt(limits: BatchLimits, wanted: frozenset[int], keep: Callable[[int, Loglikelihood], None]) -> None:
+            Scorer(self.model, self._sampler, limits, self._store).run(requests, wanted, keep)
+
+        self._until_done(attempt, range(len(requests)) if pending is None else pending, on_score)
+
+    def _until_done(
+        self,
+        attempt: Callable[[BatchLimits, frozenset[int], Callable[[int, T], None]], None],
+        pending: Iterable[int],
+        on_answer: Callable[[int, T], None],
+    ) -> None:
+        """Ask for what is pending; where memory runs out, for the rest of it in batches of half the size.
+
+        Raises:
+            EngineError: not even a batch of one row fits.
+        """
+        left = set(pending)
+
+        def keep(index: int, answer: T) -> None:
+            left.discard(index)
+            on_answer(index, answer)
+
+        while left:
+            try:
+                with torch.inference_mode():
+                    attempt(self._limits, frozenset(left), keep)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                smaller = halved(self._limits)
+                if smaller is None:
+                    said = str(error).splitlines()[0]
+                    raise EngineError(
+                        f"out of memory on {self.options.device} with a batch of one row: {said}; use a smaller "
+                        " checkpoint, --dtype bfloat16 or a device with more memory"
+                    ) from error
+                self._limits = smaller
+                logger.warning("out of memory: going on with a batch of %d rows", smaller.num_rows)
 
     def complete(self, request: GenerationRequest) -> Completion:
         """One completion, alone."""

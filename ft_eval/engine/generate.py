@@ -1,7 +1,7 @@
 """Decoding many prompts together: rows of unequal length, each ended and replaced on its own.
 
     slots 0 .. n−1 are active, n .. N−1 free
-    admit    waiting prompts fill the free slots: one right-padded prefill
+    admit    waiting prompts fill the free slots, those of one padded width in one prefill
     step     every active row gets its next token; rows that end hand their slot to the last active row
 
 The noise of a row is drawn when it is admitted, for all its positions, so no row's tokens depend on its neighbours.
@@ -10,19 +10,22 @@ Knows no task and no log-likelihood.
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ft_eval.engine.latents import LatentSampler
-from ft_eval.engine.padding import pad_right, round_up
+from ft_eval.engine.padding import WIDTH_MULTIPLE, round_up
+from ft_eval.engine.prefix_store import PrefixStore
+from ft_eval.engine.prefixes import PrefixGroup, group_by_prefix
 from ft_eval.engine.requests import BatchLimits, Completion, FinishReason, GenerationRequest
 from ft_eval.engine.sampling import sample_token
+from ft_eval.engine.slots import PlainSlots, Seat, SharingSlots, Slots
 from ft_eval.engine.stops import StopWatch, cut_at_stop
 from ft_eval.model.adapters.protocol import LatentModel
-from ft_eval.model.latent import NO_CODE
 from ft_eval.model.noise import Stream, uniforms
 from ft_eval.model.tokenizer import Tokenizer
 
@@ -53,29 +56,77 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoder:
-    """What decodes: a model, its tokenizer, who draws Z, and what bounds a pass."""
+    """What decodes: a model, its tokenizer, who draws Z, what bounds a pass, and what keeps prefixes."""
 
     model: LatentModel
     tokenizer: Tokenizer
     latents: LatentSampler
     limits: BatchLimits
+    store: PrefixStore | None
+    """None where the model can't share prefixes."""
+
+
+def generate(
+    decoder: Decoder,
+    requests: Sequence[GenerationRequest],
+    pending: frozenset[int],
+    on_completion: OnCompletion,
+) -> None:
+    """Complete the pending requests, those behind one prefix together, and report each as soon as it is done.
+
+    How they are computed hangs on all requests: the rest completed later gives what all completed at once give.
+    """
+    groups = [PrefixGroup(prefix=(), members=tuple(range(len(requests))))]
+    if decoder.store is not None:
+        groups = group_by_prefix([request.prompt for request in requests])
+    for group in groups:
+        by_draw: dict[int, list[int]] = {}
+        for index in group.members:
+            if index in pending:  # with a prefix whose Z is shared, the sequences of one draw go together
+                draw = requests[index].noise.draw if group.prefix and decoder.latents.shares_prefixes else 0
+                by_draw.setdefault(draw, []).append(index)
+        for members in by_draw.values():
+            Generator(decoder, group.prefix, {index: requests[index] for index in members}, on_completion).run()
 
 
 class Generator:
-    """Decodes one list of requests, the longest prompt first, and reports each as soon as it is done."""
+    """Decodes requests behind one prefix, the longest prompt first, and reports each as soon as it is done."""
 
-    def __init__(self, decoder: Decoder, requests: Sequence[GenerationRequest], on_completion: OnCompletion) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        prefix: tuple[int, ...],
+        requests: Mapping[int, GenerationRequest],
+        on_completion: OnCompletion,
+    ) -> None:
         self._decoder = decoder
         self._model = decoder.model
+        self._start = len(prefix)
         self._requests = requests
         self._on_completion = on_completion
-        self._waiting = deque(sorted(range(len(requests)), key=lambda index: -len(requests[index].prompt)))
+        self._waiting = deque(
+            sorted(requests, key=lambda index: (-len(requests[index].prompt), requests[index].prompt, index))
+        )
         self._active: list[Row] = []
         self._num_rows = round_up(min(decoder.limits.num_rows, len(requests)), _ROW_MULTIPLE)
         self._device = self._model.device
-        longest = max((self._end(request) for request in requests), default=1)
-        self._cache = self._model.new_cache(self._num_rows, longest)
-        self._codes = torch.full((self._num_rows, longest), NO_CODE, dtype=torch.int64, device=self._device)
+        longest = max(self._end(request) for request in requests.values())
+        self._slots = self._open_slots(prefix, (self._num_rows, longest))
+
+    def _open_slots(self, prefix: tuple[int, ...], shape: tuple[int, int]) -> Slots:
+        decoder = self._decoder
+        if decoder.store is None:
+            return PlainSlots(decoder.model, *shape)
+        shares_upper = not prefix or decoder.latents.shares_prefixes
+        first = self._requests[self._waiting[0]]
+        return SharingSlots(
+            decoder.store,
+            prefix,
+            decoder.latents.codes(first.latent_context, len(prefix)) if prefix and shares_upper else None,
+            shares_upper=shares_upper,
+            prompts=[self._requests[index].prompt for index in self._waiting],
+            shape=shape,
+        )
 
     def run(self) -> None:
         """Complete every request."""
@@ -91,24 +142,24 @@ class Generator:
 
     def _admit(self) -> None:
         while self._waiting and len(self._active) < self._num_rows:
-            first, batch = len(self._active), self._take_batch()
             started = time.perf_counter()
-            self._prefill(first, batch)
+            batch = self._take_batch()
+            self._prefill(batch)
             share = (time.perf_counter() - started) / len(batch)
             for sequence in batch:
                 sequence.seconds += share
 
     def _take_batch(self) -> list[Row]:
+        """The waiting prompts that go in next: as many as there is room for, of one padded width."""
         batch: list[Row] = []
-        width = round_up(len(self._requests[self._waiting[0]].prompt), 8)
-        free = self._num_rows - len(self._active)
-        while (
-            self._waiting
-            and len(batch) < free
-            and (not batch or (len(batch) + 1) * width <= self._decoder.limits.num_tokens)
-        ):
+        width = self._width(self._waiting[0])
+        room = min(self._num_rows - len(self._active), max(1, self._decoder.limits.num_tokens // width))
+        while self._waiting and len(batch) < room and self._width(self._waiting[0]) == width:
             batch.append(self._open(self._waiting.popleft()))
         return batch
+
+    def _width(self, index: int) -> int:
+        return round_up(len(self._requests[index].prompt) - self._start, WIDTH_MULTIPLE)
 
     def _open(self, index: int) -> Row:
         request = self._requests[index]
@@ -117,31 +168,29 @@ class Generator:
         watch = StopWatch(self._decoder.tokenizer, request.params.stop)
         return Row(index=index, request=request, watch=watch, token_uniforms=noise)
 
-    def _prefill(self, first: int, batch: list[Row]) -> None:
-        stop = first + len(batch)
-        for slot, sequence in enumerate(batch, start=first):
-            codes = self._decoder.latents.codes(sequence.request.latent_context, self._end(sequence.request))
-            if codes is not None:
-                self._codes[slot, : codes.numel()] = codes.to(self._device)
-        tokens = pad_right(
-            [sequence.request.prompt for sequence in batch],
-            width_limit=min(self._codes.shape[1], self._model.config.context_length),
-        ).to(self._device)
-        codes_in = self._codes[first:stop, : tokens.shape[1]] if self._model.config.latent else None
-        hidden = self._model(tokens, codes=codes_in, cache=self._cache.rows(first, stop))
-        last = torch.tensor([len(sequence.request.prompt) - 1 for sequence in batch], device=self._device)
+    def _prefill(self, batch: list[Row]) -> None:
+        seats = [
+            Seat(row.request.prompt, self._decoder.latents.codes(row.request.latent_context, self._end(row.request)))
+            for row in batch
+        ]
+        hidden = self._slots.prefill(len(self._active), seats)
         self._active.extend(batch)
-        self._append(batch, self._model.logits(hidden[torch.arange(len(batch), device=self._device), last]))
+        self._append(batch, self._logits(hidden))
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        """(B, D) to (B, V), by the kernel that many rows take: with few, the last bits would differ."""
+        padded = F.pad(hidden, (0, 0, 0, -len(hidden) % _ROW_MULTIPLE))
+        return self._model.logits(padded)[: len(hidden)]
 
     def _step(self) -> None:
         started = time.perf_counter()
         rows = min(round_up(len(self._active), _ROW_MULTIPLE), self._num_rows)
         idle = rows - len(self._active)
+        at_rest = self._start  # an idle slot's token goes behind the prefix, where the next prompt will begin
         tokens = torch.tensor([[s.token_ids[-1]] for s in self._active] + [[0]] * idle, device=self._device)
-        positions = torch.tensor([[s.position] for s in self._active] + [[0]] * idle, device=self._device)
-        codes = self._codes[:rows].gather(1, positions) if self._model.config.latent else None
-        hidden = self._model(tokens, codes=codes, positions=positions, cache=self._cache.rows(0, rows))
-        self._append(self._active, self._model.logits(hidden[: len(self._active), 0]))
+        positions = torch.tensor([[s.position] for s in self._active] + [[at_rest]] * idle, device=self._device)
+        hidden = self._slots.step(tokens, positions)
+        self._append(self._active, self._logits(hidden[: len(self._active), 0]))
         share = (time.perf_counter() - started) / len(self._active)
         for sequence in self._active:
             sequence.seconds += share
@@ -164,8 +213,7 @@ class Generator:
             ended, mover = self._active[slot], self._active.pop()
             if mover is not ended:
                 self._active[slot] = mover
-                self._cache.move_row(len(self._active), slot, mover.position)
-                self._codes[slot] = self._codes[len(self._active)]
+                self._slots.move(len(self._active), slot, mover.position)
             self._on_completion(ended.index, self._complete(ended, reason))
 
     def _finish_reason(self, sequence: Row) -> FinishReason | None:

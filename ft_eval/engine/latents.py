@@ -10,14 +10,20 @@ the continuation never comes in.
     shuffled    encoder on another item's prompt    uniform
     zero        R = 0                               R = 0
     fixed       uniform, the same for all items     the same
+
+With a shared prefix, the prior's codes of a prompt's whole 64-token chunks are keyed by the tokens up to the chunk's
+end, not by the item: prompts that begin alike have the same Z there, whatever else is asked.
 """
 
+import hashlib
+from array import array
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from ft_eval.engine.prefixes import CHUNK_TOKENS
 from ft_eval.errors import UsageError
 from ft_eval.model.adapters.protocol import LatentModel
 from ft_eval.model.latent import NO_CODE, codes_from_bits
@@ -53,9 +59,15 @@ class LatentSampler:
             raise UsageError(f"{kind}; got {policy.source if policy else None}")
         self._model = model
         self._source = policy.source if policy else None
+        self._keys_prefixes = policy is not None and policy.shares_prefix
         self._num_codes = latent.num_codes if latent else 0
         self._num_bits = latent.num_bits if latent else 0
         self._bit_probabilities = lru_cache(maxsize=_NUM_REMEMBERED)(self._encode)
+
+    @property
+    def shares_prefixes(self) -> bool:
+        """Whether sequences that begin alike have the same codes there, under one draw."""
+        return self._source in (None, LatentSource.ZERO, LatentSource.FIXED) or self._keys_prefixes
 
     def codes(self, context: LatentContext, num_positions: int) -> Tensor | None:
         """The codes at positions 0 to num_positions − 1.
@@ -72,10 +84,21 @@ class LatentSampler:
             return torch.full((num_positions,), NO_CODE, dtype=torch.int64)
         noise = replace(context.noise, item="fixed") if self._source is LatentSource.FIXED else context.noise
         codes = prior_codes(noise, num_positions, self._num_codes)
+        if self._keys_prefixes:
+            self._key_by_prefix(codes, context)
         if self._source in (LatentSource.POSTERIOR, LatentSource.SHUFFLED):
             drawn = self._posterior(context)[:num_positions]
             codes[: drawn.numel()] = drawn
         return codes
+
+    def _key_by_prefix(self, codes: Tensor, context: LatentContext) -> None:
+        """Put in the codes of the prompt's whole chunks, its last token left out."""
+        hashed = hashlib.blake2b(digest_size=16)
+        for end in range(CHUNK_TOKENS, min(len(context.prompt), len(codes) + 1), CHUNK_TOKENS):
+            chunk = slice(end - CHUNK_TOKENS, end)
+            hashed.update(array("q", context.prompt[chunk]).tobytes())
+            noise = replace(context.noise, item=f"prefix/{hashed.hexdigest()}")
+            codes[chunk] = prior_codes(noise, CHUNK_TOKENS, self._num_codes)
 
     def _posterior(self, context: LatentContext) -> Tensor:
         """Codes of the prompt's positions, bits drawn from the encoder's probabilities: (T,) int64."""

@@ -8,8 +8,11 @@ import torch
 from ft_eval.engine.engine import Engine
 from ft_eval.errors import UsageError, did_you_mean
 from ft_eval.model.adapters.opening import open_model
+from ft_eval.model.adapters.protocol import LatentModel
+from ft_eval.model.packing import Numerics, PackingOptions, pack_linears
 from ft_eval.model.stored import stored_dtype
 from ft_eval.model.tokenizer import Tokenizer
+from ft_eval.model.transformer import Transformer
 from ft_eval.records import EngineOptions, LatentPolicy, LatentSource
 
 DEFAULT_SEED = 1234
@@ -19,7 +22,14 @@ AUTO_DRAWS = 128
 """K at most where `--z-draws auto` decides item by item."""
 MAX_DRAWS = 2**20
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "int8": torch.bfloat16,  # the weights of the decoder's blocks are int8, all else bfloat16
+}
+_MIN_HIDDEN_SIZE = 256
+"""Smaller models gain nothing by packed weights: a call's fixed cost is more than the product's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +38,12 @@ class ModelArguments:
 
     path: Path
     dtype: str = "auto"
-    """auto (what config.json names), float32, bfloat16 or float16."""
+    """auto (what config.json names), float32, bfloat16, float16, or int8: int8 weights in the decoder's blocks."""
     device: str = "auto"
     """auto (a GPU where there is one), cpu, cuda, cuda:N."""
     batch_size: int | None = None
+    prefix_cache: bool = True
+    """Whether what requests share is computed once."""
     adapter: str | None = None
     """The name of a model class for a checkpoint that is not in a known layout; None finds the layout out."""
     latents: LatentPolicy = field(default_factory=LatentPolicy)
@@ -71,8 +83,11 @@ def resolve_dtype(dtype: str, *, stored: str) -> str:
     return name
 
 
-def latent_policy(source: str, z_draws: str = "1") -> LatentPolicy:
+def latent_policy(source: str, z_draws: str = "1", prefix_latents: str = "item") -> LatentPolicy:
     """The policy of that name with that many draws: a number, or auto.
+
+    `prefix_latents` is item or shared: whose Z the prior draws where prompts begin alike. The other policies have none
+    of their own there to share.
 
     Raises:
         UsageError: an unknown name, or fewer than one draw.
@@ -82,13 +97,18 @@ def latent_policy(source: str, z_draws: str = "1") -> LatentPolicy:
         raise UsageError(
             f"--latents {source}: unknown policy{did_you_mean(source, known)}; choose from {', '.join(known)}"
         )
+    if prefix_latents not in ("item", "shared"):
+        raise UsageError(f"--prefix-latents {prefix_latents}: expected item or shared")
     adaptive = z_draws == "auto"
     if not adaptive and not (z_draws.isascii() and z_draws.isdigit() and 1 <= int(z_draws) <= MAX_DRAWS):
         raise UsageError(f"--z-draws {z_draws}: expected auto or a number from 1 to {MAX_DRAWS}")
     if source == LatentSource.ZERO:
         return LatentPolicy(source=LatentSource.ZERO)  # nothing is drawn: one draw says all
     return LatentPolicy(
-        source=LatentSource(source), num_draws=AUTO_DRAWS if adaptive else int(z_draws), adaptive=adaptive
+        source=LatentSource(source),
+        num_draws=AUTO_DRAWS if adaptive else int(z_draws),
+        adaptive=adaptive,
+        shares_prefix=source == LatentSource.PRIOR and prefix_latents == "shared",
     )
 
 
@@ -101,9 +121,28 @@ def load_engine(arguments: ModelArguments) -> Engine:
     """
     path = arguments.path
     device = resolve_device(arguments.device)
-    dtype = _DTYPES[resolve_dtype(arguments.dtype, stored=stored_dtype(path))]
-    model = open_model(path, adapter=arguments.adapter, dtype=dtype, device=torch.device(device))
+    dtype = resolve_dtype(arguments.dtype, stored=stored_dtype(path))
+    model = open_model(path, adapter=arguments.adapter, dtype=_DTYPES[dtype], device=torch.device(device))
+    _pack(model, dtype, device)
     tokenizer = Tokenizer.load(path if path.is_dir() else path.parent, model.config)
     policy = arguments.latents if model.config.latent else None
-    options = EngineOptions(batch_size=arguments.batch_size, device=device)
+    options = EngineOptions(batch_size=arguments.batch_size, device=device, prefix_cache=arguments.prefix_cache)
     return Engine(model, tokenizer, latents=policy, options=options)
+
+
+def _pack(model: LatentModel, dtype: str, device: str) -> None:
+    """Lay out a model's weights for the CPU's kernels, or as int8 where that was asked for.
+
+    Raises:
+        UsageError: int8 on a GPU, or for a model of an adapter.
+    """
+    ours = type(model) is Transformer
+    if dtype == "int8" and (device != "cpu" or not ours):
+        raise UsageError(
+            f"--dtype int8 on {device}: int8 weights are for the CPU and for checkpoints of our own layout"
+        )
+    if isinstance(model, Transformer) and ours and device == "cpu":
+        if dtype == "int8":
+            pack_linears(model, PackingOptions(numerics=Numerics.INT8))
+        elif model.config.hidden_size >= _MIN_HIDDEN_SIZE:
+            pack_linears(model)

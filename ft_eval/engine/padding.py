@@ -1,12 +1,15 @@
-"""Rows of unequal length as one tensor. Padding lies on the right, at positions no real token attends to."""
+"""Rows of unequal length as one tensor. Padding lies on the right, at positions no real token attends to.
+
+A kernel's last bits depend on how wide a batch is and on how many rows it has, though not on what stands in them. So
+widths are multiples of 16 that a row's own length decides, and rows of other widths go into other batches.
+"""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-WIDTH_MULTIPLE = 8
-"""Prefill widths are padded to a multiple of this: few shapes occur, and a row's bits hang less on its batch."""
+WIDTH_MULTIPLE = 16
 
 
 def round_up(value: int, multiple: int) -> int:
@@ -14,14 +17,14 @@ def round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def pad_right(rows: Sequence[Sequence[int]], *, width_limit: int, value: int = 0) -> Tensor:
-    """The rows as (num_rows, width) int64, filled with `value` on the right.
+def padded_width(length: int, limit: int) -> int:
+    """The width for a row of that length: the next multiple of WIDTH_MULTIPLE, but no padding beyond the limit."""
+    return max(length, min(round_up(length, WIDTH_MULTIPLE), limit))
 
-    The width is the longest row's length rounded up to WIDTH_MULTIPLE, but at most `width_limit`.
-    """
-    longest = max(len(row) for row in rows)
-    width = max(longest, min(round_up(longest, WIDTH_MULTIPLE), width_limit))
-    padded = torch.full((len(rows), width), value, dtype=torch.int64)
+
+def pad_right(rows: Sequence[Sequence[int]], width: int) -> Tensor:
+    """The rows as (num_rows, width) int64, filled with 0 on the right."""
+    padded = torch.zeros((len(rows), width), dtype=torch.int64)
     for index, row in enumerate(rows):
         padded[index, : len(row)] = torch.tensor(row, dtype=torch.int64)
     return padded

@@ -1,14 +1,16 @@
 """Asks the engine what is not in the log, and logs each answer the moment it exists. Knows no metric.
 
-Token ids are made here, draws come with the asks. An ask whose answer is logged is not asked again.
+Token ids are made here, draws come with the asks. An ask whose answer is logged is not asked again; the engine hears of
+it still, since what the open ones share with it decides how they are computed, and a rest must give the same bits.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ft_eval.engine import Completion, Engine, GenerationRequest, Loglikelihood, ScoringRequest
 from ft_eval.harness.answers import AnswerLog, Ask, by_item
 from ft_eval.harness.encoding import EncodedPair, Encoder
+from ft_eval.harness.verify import Verifier
 from ft_eval.records import Answer, LatentSource
 
 OnStart = Callable[[int], None]
@@ -30,6 +32,8 @@ class Asker:
     log: AnswerLog
     on_start: OnStart
     on_answer: OnAnswer
+    verifier: Verifier | None = None
+    """Is shown every request."""
 
     def answer(self, ask: Ask) -> Answer:
         """The logged answer to an ask that was asked before."""
@@ -39,13 +43,15 @@ class Asker:
 
     def score(self, asks: Sequence[Ask], donors: Donors) -> None:
         """Log-likelihoods of (context, continuation) requests."""
-        pending = self._pending(asks)
-        pairs = {ask.request: self.encoder.fit_pair(*self.encoder.pair(*ask.arguments)) for ask in _distinct(pending)}
-        self.score_pairs([(ask, pairs[ask.request]) for ask in pending], donors)
+        asks = _once(asks)
+        if not any(map(self._is_open, asks)) and self.verifier is None:
+            return
+        pairs = {ask.request: self.encoder.fit_pair(*self.encoder.pair(*ask.arguments)) for ask in _distinct(asks)}
+        self.score_pairs([(ask, pairs[ask.request]) for ask in asks], donors)
 
     def score_pairs(self, pairs: Sequence[tuple[Ask, EncodedPair]], donors: Donors) -> None:
         """Log-likelihoods of pairs that are token ids already."""
-        pending = [(ask, pair) for ask, pair in pairs if self.log.get(ask.key) is None]
+        pending = [index for index, (ask, _) in enumerate(pairs) if self._is_open(ask)]
         requests = [
             ScoringRequest(
                 context=pair.context,
@@ -53,11 +59,11 @@ class Asker:
                 noise=ask.noise(self.seed),
                 donor=donors.get(ask.item, ()),
             )
-            for ask, pair in pending
+            for ask, pair in pairs
         ]
 
         def keep(index: int, score: Loglikelihood) -> None:
-            ask, pair = pending[index]
+            ask, pair = pairs[index]
             self._keep(
                 Answer(
                     key=ask.key,
@@ -69,28 +75,34 @@ class Asker:
                 )
             )
 
-        if requests:
-            self.on_start(len(requests))
-            self.engine.score(requests, keep)
+        self._show((ask for ask, _ in pairs), requests)
+        if pending:
+            self.on_start(len(pending))
+            self.engine.score(requests, keep, pending=pending)
 
     def generate(self, asks: Sequence[Ask], donors: Donors) -> None:
         """Completions of (context, generation_kwargs) requests."""
-        pending = self._pending(asks)
-        params = [self.encoder.sampling(ask.arguments[1]) for ask in pending]
-        prompts = [
-            self.encoder.prompt(ask.arguments[0], param.max_tokens) for ask, param in zip(pending, params, strict=True)
-        ]
+        asks = _once(asks)
+        pending = [index for index, ask in enumerate(asks) if self._is_open(ask)]
+        if not pending and self.verifier is None:
+            return
+        params = [self.encoder.sampling(ask.arguments[1]) for ask in asks]
+        encoded = {
+            ask.request: self.encoder.prompt(ask.arguments[0], self.encoder.sampling(ask.arguments[1]).max_tokens)
+            for ask in _distinct(asks)
+        }
+        prompts = [encoded[ask.request] for ask in asks]
         requests = [
             GenerationRequest(
                 prompt=prompt.token_ids, params=param, noise=ask.noise(self.seed), donor=donors.get(ask.item, ())
             )
-            for ask, param, prompt in zip(pending, params, prompts, strict=True)
+            for ask, param, prompt in zip(asks, params, prompts, strict=True)
         ]
 
         def keep(index: int, completion: Completion) -> None:
             self._keep(
                 Answer(
-                    key=pending[index].key,
+                    key=asks[index].key,
                     text=completion.text,
                     num_prompt_tokens=len(requests[index].prompt),
                     num_generated_tokens=len(completion.token_ids),
@@ -99,9 +111,10 @@ class Asker:
                 )
             )
 
-        if requests:
-            self.on_start(len(requests))
-            self.engine.generate(requests, keep)
+        self._show(asks, requests)
+        if pending:
+            self.on_start(len(pending))
+            self.engine.generate(requests, keep, pending=pending)
 
     def donors(self, asks: Sequence[Ask]) -> Donors:
         """For the shuffled policy, each item's donor: the prompt of the item after it, the first one's for the last."""
@@ -118,12 +131,22 @@ class Asker:
     def _prompt(self, ask: Ask) -> Sequence[int]:
         return self.encoder.encode(str(ask.arguments[0]))[-self.engine.max_length :] or [self.encoder.prefix_token]
 
-    def _pending(self, asks: Sequence[Ask]) -> list[Ask]:
-        return list({ask.key: ask for ask in asks if self.log.get(ask.key) is None}.values())
+    def _show(self, asks: Iterable[Ask], requests: Sequence[ScoringRequest | GenerationRequest]) -> None:
+        if self.verifier is not None:
+            for ask, request in zip(asks, requests, strict=True):
+                self.verifier.offer(ask.key, request)
+
+    def _is_open(self, ask: Ask) -> bool:
+        return self.log.get(ask.key) is None
 
     def _keep(self, answer: Answer) -> None:
         self.log.append(answer)
         self.on_answer(answer)
+
+
+def _once(asks: Sequence[Ask]) -> list[Ask]:
+    """Each ask once."""
+    return list({ask.key: ask for ask in asks}.values())
 
 
 def _distinct(asks: Sequence[Ask]) -> list[Ask]:

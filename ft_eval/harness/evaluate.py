@@ -64,6 +64,7 @@ def evaluate_job(job: Job, task: Task, lm: FreeTransformerLM, scoring: Mapping[s
         num_generated_tokens=sum(sample.num_generated_tokens for sample in samples),
         peak_memory_bytes=peak_memory_bytes(),
         scoring=dict(scoring),
+        verification=lm.verify(),
     )
     return JobOutcome(result=result, samples=samples)
 

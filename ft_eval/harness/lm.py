@@ -22,7 +22,9 @@ from ft_eval.harness.answers import AnswerLog, Ask, MemoryLog, by_item, identify
 from ft_eval.harness.asking import Asker, OnAnswer, OnStart
 from ft_eval.harness.encoding import EncodedPair, Encoder
 from ft_eval.harness.marginal import draw_schedule, generation_draws, marginal, undecided
-from ft_eval.records import Answer
+from ft_eval.harness.names import BARE_CONTEXTS
+from ft_eval.harness.verify import Verifier
+from ft_eval.records import Answer, Verification
 
 
 @register_model("free_transformer")
@@ -41,6 +43,7 @@ class FreeTransformerLM(TemplateLM):  # type: ignore[misc] # lm-eval ships no ty
         log: AnswerLog | None = None,
         on_start: OnStart | None = None,
         on_answer: OnAnswer | None = None,
+        verifier: Verifier | None = None,
     ) -> None:
         super().__init__()
         self.engine = engine
@@ -56,6 +59,7 @@ class FreeTransformerLM(TemplateLM):  # type: ignore[misc] # lm-eval ships no ty
             log=MemoryLog() if log is None else log,  # an empty log is false
             on_start=on_start or (lambda _: None),
             on_answer=on_answer or (lambda _: None),
+            verifier=verifier,
         )
 
     @classmethod
@@ -155,8 +159,13 @@ class FreeTransformerLM(TemplateLM):  # type: ignore[misc] # lm-eval ships no ty
             self.records.setdefault(ask.item, []).append((answers[-1],))
         return [answer.text or "" for answer in answers]
 
+    def verify(self) -> Verification | None:
+        """What asking some of the requests again, alone, changes; None without a verifier."""
+        asker = self._asker
+        return None if asker.verifier is None else asker.verifier.verify(self.engine, asker.log)
+
     def _undecided(self, asks: Sequence[Ask], count: int) -> bool:
-        conditional = [ask for ask in asks if ask.arguments[0]] or asks  # not acc_mutual_info's second requests
+        conditional = [ask for ask in asks if ask.arguments[0] not in BARE_CONTEXTS] or asks  # no second requests
         return undecided([self._answers(ask, count) for ask in conditional])
 
     def _marginal(self, ask: Ask, count: int) -> tuple[float, bool]:
@@ -177,7 +186,8 @@ class FreeTransformerLM(TemplateLM):  # type: ignore[misc] # lm-eval ships no ty
 
 def _model_arguments(given: Mapping[str, Any]) -> ModelArguments:
     """lm-eval's arguments in our type. It always sends batch_size, max_batch_size and device, meant or not."""
-    known = {"pretrained", "dtype", "device", "batch_size", "max_batch_size", "latents", "z_draws", "seed"}
+    known = {"pretrained", "dtype", "device", "batch_size", "max_batch_size"}
+    known |= {"latents", "z_draws", "prefix_latents", "seed"}
     unknown = sorted(set(given) - known)
     if unknown:
         raise UsageError(f"unknown model argument {', '.join(unknown)}; known are {', '.join(sorted(known))}")
@@ -188,7 +198,11 @@ def _model_arguments(given: Mapping[str, Any]) -> ModelArguments:
         dtype=str(given.get("dtype") or "auto"),
         device=_device(str(given.get("device") or "auto")),
         batch_size=_batch_size(given.get("batch_size")),
-        latents=latent_policy(str(given.get("latents") or "prior"), str(given.get("z_draws") or 1)),
+        latents=latent_policy(
+            str(given.get("latents") or "prior"),
+            str(given.get("z_draws") or 1),
+            str(given.get("prefix_latents") or "item"),
+        ),
         seed=int(given.get("seed", DEFAULT_SEED)),
     )
 

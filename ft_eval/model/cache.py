@@ -8,6 +8,9 @@
 Knows no scheduling: who sits in which row, and how long it is, is the caller's to remember.
 """
 
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import torch
@@ -38,8 +41,27 @@ class LayerCache(NamedTuple):
     values: Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """Keys and values of the first tokens of some rows, in some of the blocks; never written to."""
+
+    layers: Mapping[int, LayerCache]
+    """By block, (B, G, P, d), or (1, G, P, d) where all rows share them."""
+    num_tokens: int
+    """P."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of keys and values."""
+        return sum(2 * layer.keys.numel() * layer.keys.element_size() for layer in self.layers.values())
+
+
 class KVCache:
-    """Keys and values of all blocks for `num_rows` sequences of at most `max_length` tokens, zero at first."""
+    """Keys and values of all blocks for `num_rows` sequences of at most `max_length` tokens, zero at first.
+
+    A block's memory begins at position 0, or behind a prefix that is kept elsewhere: `lower_start` in the blocks before
+    the middle, `upper_start` in the others. Positions are always those of the sequence.
+    """
 
     def __init__(
         self,
@@ -48,30 +70,45 @@ class KVCache:
         max_length: int,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
+        *,
+        starts: tuple[int, int] = (0, 0),
     ) -> None:
-        shape = (config.num_layers, num_rows, config.num_kv_heads, padded_length(max_length), config.head_dim)
         self.max_length = max_length
+        self.lower_start, self.upper_start = starts
+        self._middle = config.middle
+        halves = ((config.middle, self.lower_start), (config.num_layers - config.middle, self.upper_start))
         # zeros, not empty: a masked position has weight 0, and 0 × NaN would be NaN
-        self._keys = torch.zeros(shape, dtype=dtype, device=device)
-        self._values = torch.zeros(shape, dtype=dtype, device=device)
+        self._halves = tuple(
+            torch.zeros(
+                (num_layers, 2, num_rows, config.num_kv_heads, padded_length(max_length - start), config.head_dim),
+                dtype=dtype,
+                device=device,
+            )
+            for num_layers, start in halves
+        )
         self._make_layers()
 
     def _make_layers(self) -> None:
-        self._layers = tuple(map(LayerCache, self._keys.unbind(0), self._values.unbind(0)))
+        blocks = [block for half in self._halves for block in half.unbind(0)]
+        self._layers = tuple(LayerCache(block[0], block[1]) for block in blocks)
 
     @property
     def num_rows(self) -> int:
         """Sequences that fit."""
-        return self._keys.shape[1]
+        return self._halves[1].shape[2]
 
     @property
     def num_bytes(self) -> int:
         """Bytes of keys and values in these rows."""
-        return 2 * self._keys.numel() * self._keys.element_size()
+        return sum(half.numel() * half.element_size() for half in self._halves)
 
     def layer(self, index: int) -> LayerCache:
         """Block `index`'s keys and values, counting from 0."""
         return self._layers[index]
+
+    def start(self, index: int) -> int:
+        """The position where block `index`'s memory begins."""
+        return self.lower_start if index < self._middle else self.upper_start
 
     def rows(self, start: int, stop: int) -> Self:
         """Rows start..stop-1 as a cache that shares this one's storage.
@@ -81,19 +118,29 @@ class KVCache:
         """
         if not 0 <= start < stop <= self.num_rows:
             raise ValueError(f"rows {start} to {stop} are not within the cache's {self.num_rows} rows")
-        view = object.__new__(type(self))
-        view.max_length = self.max_length
-        view._keys = self._keys[:, start:stop]
-        view._values = self._values[:, start:stop]
-        view._make_layers()
+        view = copy(self)
+        view._cut(start, stop)  # noqa: SLF001 — of the same class
         return view
 
+    def _cut(self, start: int, stop: int) -> None:
+        self._halves = tuple(half[:, :, start:stop] for half in self._halves)
+        self._make_layers()
+
+    def prefix(self, blocks: range, num_tokens: int) -> Prefix:
+        """The first tokens of these rows in these blocks, sharing this cache's storage."""
+        layers = {
+            index: LayerCache(*(part[:, :, : num_tokens - self.start(index)] for part in self._layers[index]))
+            for index in blocks
+        }
+        return Prefix(layers, num_tokens)
+
     def move_row(self, src: int, dst: int, length: int) -> None:
-        """Copy the first `length` positions of row src onto row dst; dst's later positions stay as they were."""
+        """Copy the positions of row src before `length` onto row dst; dst's later positions stay as they were."""
         if src == dst:
             return
-        self._keys[:, dst, :, :length] = self._keys[:, src, :, :length]
-        self._values[:, dst, :, :length] = self._values[:, src, :, :length]
+        for half, start in zip(self._halves, (self.lower_start, self.upper_start), strict=True):
+            kept = max(0, length - start)
+            half[:, :, dst, :, :kept] = half[:, :, src, :, :kept]
 
 
 def cache_bytes_per_token(config: ModelConfig, dtype: torch.dtype) -> int:

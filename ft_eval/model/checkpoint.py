@@ -211,8 +211,8 @@ def save_model(model: Transformer, folder: Path, *, tokenizer_json: bytes | None
     the writing leaves no mixture. The folder is made where there is none.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG_FILE).unlink(missing_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    (folder / CONFIG_FILE).unlink(missing_ok=True)
     if model.config.tie_embeddings:
         del tensors[READOUT]
     temporary = folder / f".{WEIGHTS_FILE}.tmp"

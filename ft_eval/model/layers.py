@@ -1,6 +1,6 @@
 """The parts of a block: RMSNorm, grouped-query attention, SwiGLU. Names are those of the hub's Llama tensors.
 
-    B rows    T queries    S keys    D hidden size    N query heads    G key-value heads    d head dimension
+    B rows    T queries    S keys    P prefix keys    D hidden size    N query heads    G key-value heads    d head dim.
 
 A block takes its queries and its residual stream from one input and its keys and values from another: they are the
 same tensor everywhere but in the middle block of a latent model (X and X + R) and in the encoder (ζ and X).
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ft_eval.model.attention import attend, attend_behind
 from ft_eval.model.cache import LayerCache
 from ft_eval.model.config import ModelConfig
 from ft_eval.model.rope import Rotation, rotate
@@ -26,12 +27,24 @@ class AttentionPlan:
     is_causal: bool = False
     """Prefill: query t sees keys s <= t of the same call."""
     mask: Tensor | None = None
-    """Added to the scores, 0 or -inf, (B, 1, 1, S) for all queries or (B, 1, N/G · T, S), where the queries of one
-    key-value head's N/G query heads follow each other; None: no mask beyond is_causal."""
-    positions: Tensor | None = None
-    """Extension: where in the cache the T new keys go, (B, T) int64. None: from position 0 on."""
+    """Added to the scores, 0 or -inf, (B or 1, 1, 1 or N/G · T, S), where the queries of one key-value head's N/G query
+    heads follow each other; None: no mask beyond is_causal. Prefix keys are seen by all and are not in it."""
+    indices: Tensor | None = None
+    """Extension: where in the cache's memory the T new keys go, (B, T) int64. None: from its beginning on."""
     num_keys: int = 0
-    """Extension: S, how many cache positions are read."""
+    """Extension: S, how many keys of the cache are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a block's attention reads beyond the call's own keys, and where it writes these."""
+
+    cache: LayerCache | None = None
+    prefix: LayerCache | None = None
+    """Keys that every query sees, (B, G, P, d), or (1, G, P, d) where all rows share them."""
+
+
+NOTHING = Memory()
 
 
 class RMSNorm(nn.Module):
@@ -68,26 +81,26 @@ class Attention(nn.Module):
             heads = norm(heads)
         return heads.transpose(1, 2)
 
-    def forward(self, q_input: Tensor, kv_input: Tensor, plan: AttentionPlan, cache: LayerCache | None) -> Tensor:
+    def forward(self, q_input: Tensor, kv_input: Tensor, plan: AttentionPlan, memory: Memory) -> Tensor:
         """q_input, kv_input (B, T, D), both normed already, to (B, T, D)."""
         q = rotate(self._heads(self.q_proj(q_input), self.q_norm), plan.rotation)  # (B, N, T, d)
+        k, v = self._remember(kv_input, plan, memory.cache)
+        if memory.prefix is None:
+            mixed = attend(q, k, v, mask=plan.mask, is_causal=plan.is_causal)
+        else:
+            mixed = attend_behind(memory.prefix, q, LayerCache(k, v), plan.mask)
+        out: Tensor = self.o_proj(mixed.transpose(1, 2).flatten(2))
+        return out
+
+    def remember(self, kv_input: Tensor, plan: AttentionPlan, cache: LayerCache) -> None:
+        """Write the keys and values of kv_input (B, T, D), normed already, to the cache, and attend to nothing."""
+        self._remember(kv_input, plan, cache)
+
+    def _remember(self, kv_input: Tensor, plan: AttentionPlan, cache: LayerCache | None) -> LayerCache:
+        """The keys and values that the queries see (B, G, S, d), the new ones written to the cache."""
         k = rotate(self._heads(self.k_proj(kv_input), self.k_norm), plan.rotation)  # (B, G, T, d)
         v = self._heads(self.v_proj(kv_input), None)  # (B, G, T, d)
-        if cache is not None:
-            k, v = _through_cache(cache, k, v, plan)
-        mixed: Tensor = self.o_proj(_attend(q, k, v, plan).transpose(1, 2).flatten(2))
-        return mixed
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor, plan: AttentionPlan) -> Tensor:
-    """Softmax attention of q (B, N, T, d) over k, v (B, G, S, d), to (B, N, T, d)."""
-    if plan.mask is None:
-        return F.scaled_dot_product_attention(q, k, v, is_causal=plan.is_causal, enable_gqa=q.shape[1] != k.shape[1])
-    # the heads that share keys become further queries of one head: no kernel need know GQA and a mask at once, and
-    # each key is read once
-    folded = q.reshape(q.shape[0], k.shape[1], -1, q.shape[3])  # (B, G, N/G · T, d)
-    mask = plan.mask.expand(-1, -1, folded.shape[2], -1)
-    return F.scaled_dot_product_attention(folded, k, v, attn_mask=mask).view(q.shape)
+        return LayerCache(k, v) if cache is None else _through_cache(cache, k, v, plan)
 
 
 def _through_cache(cache: LayerCache, k: Tensor, v: Tensor, plan: AttentionPlan) -> LayerCache:
@@ -95,13 +108,13 @@ def _through_cache(cache: LayerCache, k: Tensor, v: Tensor, plan: AttentionPlan)
 
     A prefill sees its own fresh keys alone; an extension sees the first num_keys positions of the cache.
     """
-    if plan.positions is None:
+    if plan.indices is None:
         cache.keys[:, :, : k.shape[2]] = k
         cache.values[:, :, : v.shape[2]] = v
         return LayerCache(k, v)
     rows = torch.arange(k.shape[0], device=k.device)[:, None]
-    cache.keys[rows, :, plan.positions] = k.transpose(1, 2)
-    cache.values[rows, :, plan.positions] = v.transpose(1, 2)
+    cache.keys[rows, :, plan.indices] = k.transpose(1, 2)
+    cache.values[rows, :, plan.indices] = v.transpose(1, 2)
     return LayerCache(cache.keys[:, :, : plan.num_keys], cache.values[:, :, : plan.num_keys])
 
 
@@ -132,7 +145,7 @@ class Block(nn.Module):
         self.mlp = SwiGLU(config)
 
     def forward(
-        self, x: Tensor, plan: AttentionPlan, cache: LayerCache | None = None, *, kv_input: Tensor | None = None
+        self, x: Tensor, plan: AttentionPlan, memory: Memory = NOTHING, *, kv_input: Tensor | None = None
     ) -> Tensor:
         """The residual stream x (B, T, D) after this block.
 
@@ -141,6 +154,10 @@ class Block(nn.Module):
         """
         normed = self.input_layernorm(x)
         kv_normed = normed if kv_input is None else self.input_layernorm(kv_input)
-        x = x + self.self_attn(normed, kv_normed, plan, cache)
+        x = x + self.self_attn(normed, kv_normed, plan, memory)
         out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return out
+
+    def remember(self, kv_input: Tensor, plan: AttentionPlan, cache: LayerCache) -> None:
+        """Write the keys and values of kv_input (B, T, D) to the cache: all that later tokens want of this block."""
+        self.self_attn.remember(self.input_layernorm(kv_input), plan, cache)

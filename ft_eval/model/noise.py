@@ -74,7 +74,7 @@ def prior_codes(key: NoiseKey, num_positions: int, num_codes: int) -> Tensor:
     Returns:
         (num_positions,) int64 in [0, num_codes); num_codes is a power of two, so the remainder is uniform.
     """
-    return _words(key, num_positions, Stream.CODE)[:, 0] % num_codes
+    return _words(key, num_positions, Stream.CODE)[:, 0, 0] % num_codes
 
 
 def uniforms(key: NoiseKey, num_positions: int, stream: Stream, *, num_values: int = 1) -> Tensor:
@@ -83,17 +83,15 @@ def uniforms(key: NoiseKey, num_positions: int, stream: Stream, *, num_values: i
     Returns:
         (num_positions, num_values) float64.
     """
-    columns = []
-    for index in range(num_values):
-        words = _words(key, num_positions, stream, index)
-        columns.append(((words[:, 0] >> 5) * 2**26 + (words[:, 1] >> 6)).to(torch.float64) * 2.0**-53)
-    return torch.stack(columns, dim=1)
+    words = _words(key, num_positions, stream, num_values)
+    return ((words[..., 0] >> 5) * 2**26 + (words[..., 1] >> 6)).to(torch.float64) * 2.0**-53
 
 
-def _words(key: NoiseKey, num_positions: int, stream: Stream, index: int = 0) -> Tensor:
-    counter = torch.zeros(num_positions, 4, dtype=torch.int64)
-    counter[:, 0] = torch.arange(num_positions)
-    counter[:, 1] = key.draw
-    counter[:, 2] = int(stream)
-    counter[:, 3] = index
+def _words(key: NoiseKey, num_positions: int, stream: Stream, num_values: int = 1) -> Tensor:
+    """Four random words per position and value, (num_positions, num_values, 4)."""
+    counter = torch.zeros(num_positions, num_values, 4, dtype=torch.int64)
+    counter[..., 0] = torch.arange(num_positions)[:, None]
+    counter[..., 1] = key.draw
+    counter[..., 2] = int(stream)
+    counter[..., 3] = torch.arange(num_values)
     return philox(counter, key.words)

@@ -13,12 +13,11 @@ generation, prefill and training all come through here. Draws nothing: Z comes i
 import torch
 from torch import Tensor, nn
 
-from ft_eval.errors import CheckpointError
-from ft_eval.model.cache import KVCache, padded_length
+from ft_eval.model.cache import KVCache, Prefix
 from ft_eval.model.config import ModelConfig
 from ft_eval.model.latent import Latent
-from ft_eval.model.layers import AttentionPlan, Block, RMSNorm
-from ft_eval.model.rope import Rope
+from ft_eval.model.layers import AttentionPlan, Block, Memory, RMSNorm
+from ft_eval.model.plans import Placement, Planner, additive
 
 
 class Backbone(nn.Module):
@@ -42,6 +41,10 @@ class Transformer(nn.Module):
       position p sees the cache's positions s <= p. One token per row (decoding) or several (scoring).
 
     Rows of unequal length are padded on the right: no earlier query sees the padding, later writes replace it.
+
+    Both kinds can go on behind a `Prefix`, whose keys and values are read in place and seen by every query; a prefill
+    then begins at the position behind it. `lower` and `upper` take a third kind, too: `visible` says which of the
+    call's own tokens a token sees, so that one row can hold a context and all of its continuations.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -50,7 +53,7 @@ class Transformer(nn.Module):
         self.model = Backbone(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.latent = None if config.latent is None else Latent(config, config.latent)
-        self._rope = Rope(config)
+        self._plans = Planner(config)
         self.tie_weights()
 
     def tie_weights(self) -> None:
@@ -68,9 +71,12 @@ class Transformer(nn.Module):
         """Where the weights are."""
         return self.model.embed_tokens.weight.device
 
-    def new_cache(self, num_rows: int, max_length: int) -> KVCache:
-        """A cache for `num_rows` sequences of at most `max_length` tokens, of the weights' type and on their device."""
-        return KVCache(self.config, num_rows, max_length, self.dtype, self.device)
+    def new_cache(self, num_rows: int, max_length: int, *, starts: tuple[int, int] = (0, 0)) -> KVCache:
+        """A cache for `num_rows` sequences of at most `max_length` tokens, of the weights' type and on their device.
+
+        `starts`: the positions where the memory of the lower and of the upper blocks begins.
+        """
+        return KVCache(self.config, num_rows, max_length, self.dtype, self.device, starts=starts)
 
     def forward(
         self,
@@ -79,6 +85,7 @@ class Transformer(nn.Module):
         codes: Tensor | None = None,
         positions: Tensor | None = None,
         cache: KVCache | None = None,
+        prefixes: tuple[Prefix | None, Prefix | None] = (None, None),
     ) -> Tensor:
         """Hidden states (B, T, D) after the final norm; `logits` turns those that are needed into scores.
 
@@ -87,20 +94,35 @@ class Transformer(nn.Module):
             codes: Z, (B, T) int64 in [0, 2^H), -1 where R = 0. Required by a latent model, refused by a baseline.
             positions: None for a prefill, (B, T) int64 for an extension.
             cache: B rows; required by an extension.
+            prefixes: what comes before, in the lower and in the upper blocks.
 
         Raises:
             ValueError: codes, positions or cache don't fit the model or each other.
             CheckpointError: the sequence is longer than the model's sliding window.
         """
         self._check_codes(codes)
-        plan = self._plan(token_ids, positions, cache)
-        x = self._lower(token_ids, plan, cache)
-        residual = None if codes is None else self.post_sample(codes)
-        return self._upper(x, residual, plan, cache)
+        places = [Placement(positions=positions, cache=cache, prefix=prefix) for prefix in prefixes]
+        plan = self._plans.make(token_ids, self.dtype, places[0])
+        x = self._lower(token_ids, plan, places[0])
+        if places[1].start != places[0].start:
+            plan = self._plans.make(token_ids, self.dtype, places[1])
+        return self._upper(x, None if codes is None else self.post_sample(codes), plan, places[1])
 
-    def lower(self, token_ids: Tensor, *, positions: Tensor | None = None, cache: KVCache | None = None) -> Tensor:
-        """X (B, T, D) after blocks 0 .. L/2 - 1, which never see Z."""
-        return self._lower(token_ids, self._plan(token_ids, positions, cache), cache)
+    def lower(
+        self,
+        token_ids: Tensor,
+        *,
+        positions: Tensor | None = None,
+        cache: KVCache | None = None,
+        prefix: Prefix | None = None,
+        visible: Tensor | None = None,
+    ) -> Tensor:
+        """X (B, T, D) after blocks 0 .. L/2 - 1, which never see Z; the prefix is of these blocks.
+
+        `visible`, (B, T, T) bool, says which of the call's tokens each of them sees; with positions, without a cache.
+        """
+        place = Placement(positions=positions, cache=cache, prefix=prefix, visible=visible)
+        return self._lower(token_ids, self._plans.make(token_ids, self.dtype, place), place)
 
     def upper(
         self,
@@ -109,12 +131,31 @@ class Transformer(nn.Module):
         residual: Tensor | None = None,
         positions: Tensor | None = None,
         cache: KVCache | None = None,
+        prefix: Prefix | None = None,
+        visible: Tensor | None = None,
     ) -> Tensor:
         """Hidden states (B, T, D) from X (B, T, D) and R (B, T, D): blocks L/2 .. L - 1 and the final norm.
 
-        R, where there is one, enters only the keys and values of block L/2.
+        R, where there is one, enters only the keys and values of block L/2. The rest as in `lower`.
         """
-        return self._upper(x, residual, self._plan(x, positions, cache), cache)
+        place = Placement(positions=positions, cache=cache, prefix=prefix, visible=visible)
+        return self._upper(x, residual, self._plans.make(x, self.dtype, place), place)
+
+    def remember(self, x: Tensor, cache: KVCache, *, residual: Tensor | None = None) -> None:
+        """Fill the cache as `upper` does in a prefill from X (B, T, D) and R, for the sake of later tokens alone.
+
+        The last block's attention and MLP are left out: nothing reads what they give.
+        """
+        middle, last = self.config.middle, self.config.num_layers - 1
+        place = Placement(cache=cache)
+        plan = self._plans.make(x, self.dtype, place)
+        kv_input = x if residual is None else x + residual
+        for i in range(middle, last):
+            x = self.model.layers[i](x, plan, _memory(i, place), kv_input=kv_input)
+            kv_input = x
+        block = self.model.layers[last]
+        assert isinstance(block, Block), "a ModuleList says only that it holds modules"
+        block.remember(kv_input, plan, cache.layer(last))
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores (..., V) of hidden states (..., D), whatever the leading shape: pass only the rows you need."""
@@ -136,9 +177,9 @@ class Transformer(nn.Module):
         """
         latent = self._latent()
         positions = torch.arange(x.shape[1], device=x.device)[None]
-        mask = None if lengths is None else _additive(positions[:, None, None] < lengths[:, None, None, None], x.dtype)
+        mask = None if lengths is None else additive(positions[:, None, None] < lengths[:, None, None, None], x.dtype)
         bit_logits: Tensor = latent.encoder(
-            latent.zeta, x, AttentionPlan(rotation=self._rope(positions, x.dtype), mask=mask)
+            latent.zeta, x, AttentionPlan(rotation=self._plans.rope(positions, x.dtype), mask=mask)
         )
         return bit_logits
 
@@ -162,56 +203,24 @@ class Transformer(nn.Module):
         if codes is not None:
             self._latent()
 
-    def _lower(self, token_ids: Tensor, plan: AttentionPlan, cache: KVCache | None) -> Tensor:
+    def _lower(self, token_ids: Tensor, plan: AttentionPlan, place: Placement) -> Tensor:
         x: Tensor = self.model.embed_tokens(token_ids)
         for i in range(self.config.middle):
-            x = self.model.layers[i](x, plan, None if cache is None else cache.layer(i))
+            x = self.model.layers[i](x, plan, _memory(i, place))
         return x
 
-    def _upper(self, x: Tensor, residual: Tensor | None, plan: AttentionPlan, cache: KVCache | None) -> Tensor:
+    def _upper(self, x: Tensor, residual: Tensor | None, plan: AttentionPlan, place: Placement) -> Tensor:
         kv_input = None if residual is None else x + residual
         for i in range(self.config.middle, self.config.num_layers):
-            x = self.model.layers[i](x, plan, None if cache is None else cache.layer(i), kv_input=kv_input)
+            x = self.model.layers[i](x, plan, _memory(i, place), kv_input=kv_input)
             kv_input = None  # only the middle block sees R, and only through its keys and values
         hidden: Tensor = self.model.norm(x)
         return hidden
 
-    def _plan(self, tokens: Tensor, positions: Tensor | None, cache: KVCache | None) -> AttentionPlan:
-        """Who sees whom when `tokens` (B, T, ...) come in at these positions."""
-        if cache is not None and cache.num_rows != tokens.shape[0]:
-            raise ValueError(f"{tokens.shape[0]} rows of tokens came with a cache of {cache.num_rows} rows")
-        if positions is None:
-            length = tokens.shape[1]
-            self._check_length(length, cache)
-            span = torch.arange(length, device=tokens.device)[None]
-            return AttentionPlan(rotation=self._rope(span, self.dtype), is_causal=True)
-        if cache is None:
-            raise ValueError("positions were given without a cache: an extension needs the keys that came before")
-        num_positions = int(positions.max()) + 1
-        self._check_length(num_positions, cache)
-        num_keys = padded_length(num_positions)
-        seen = torch.arange(num_keys, device=positions.device) <= positions[:, None, :, None]  # (B, 1, T, S)
-        mask = _additive(seen, self.dtype)
-        if positions.shape[1] > 1:
-            mask = mask.repeat(1, 1, self.config.num_heads // self.config.num_kv_heads, 1)
-        return AttentionPlan(
-            rotation=self._rope(positions, self.dtype),
-            mask=mask,
-            positions=positions,
-            num_keys=num_keys,
-        )
 
-    def _check_length(self, num_positions: int, cache: KVCache | None) -> None:
-        window = self.config.sliding_window
-        if window is not None and num_positions > window:
-            raise CheckpointError(
-                f"a sequence of {num_positions} tokens is longer than the model's sliding_window ({window}), and "
-                f"sliding-window attention is not supported: limit the context to {window} tokens"
-            )
-        if cache is not None and num_positions > cache.max_length:
-            raise ValueError(f"position {num_positions - 1} is beyond the cache's {cache.max_length} positions")
-
-
-def _additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
-    """A mask to add to scores: 0 where seen, -inf where not."""
-    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, float("-inf"))
+def _memory(index: int, place: Placement) -> Memory:
+    """What block `index` reads and writes."""
+    cache, prefix = place.cache, place.prefix
+    return Memory(
+        cache=None if cache is None else cache.layer(index), prefix=None if prefix is None else prefix.layers[index]
+    )

@@ -1,8 +1,8 @@
 """Is Z used, and how: KL from the prior per token, position and bit, information, persistence; the collapse alarm.
 
-Over the posterior of whole texts. KL alone does not tell: free bits cost nothing up to κ, so a dead encoder drifts to
-the same lopsided bits for every text, with a KL near κ and no information. Also the one question about a κ that looks
-like nats. Knows no page.
+Over the posterior of whole texts, or over that of prompts alone, which sees no answer. KL alone does not tell: free
+bits cost nothing up to κ, so a dead encoder drifts to the same lopsided bits for every text, with a KL near κ and no
+information. Knows no page.
 
     p_{t,h} = q(B_{t,h} = 1 | text)                        KL_{t,h} = 1 − Hb(p_{t,h}) bits
     information_{t,h} = Hb(mean over texts of p_{t,h}) − mean over texts of Hb(p_{t,h})
@@ -19,12 +19,24 @@ from ft_eval.model.adapters.protocol import LatentModel
 from ft_eval.probe.posterior import encode_whole_text_leaking_target
 from ft_eval.probe.records import BitUsage, LatentUsage
 from ft_eval.probe.texts import Window
+from ft_eval.records import PromptUsage
+from ft_eval.report.latent import COLLAPSED_BITS, question_kappa
 
-ACTIVE_BITS = 0.01
+__all__ = [
+    "ACTIVE_BITS",
+    "MAX_PROMPTS",
+    "binary_entropy_bits",
+    "measure_prompts",
+    "measure_usage",
+    "question_kappa",
+    "usage_of",
+]
+
+ACTIVE_BITS = COLLAPSED_BITS
 """A bit with this information per token is active; a latent with less in all is collapsed. In bits."""
 NUM_POSITIONS_SHOWN = 64
-_PAPER_KAPPAS = tuple(2.0**exponent for exponent in range(-6, 4))
-"""1/64 to 8 bits: the values the paper and its followers use."""
+MAX_PROMPTS = 32
+_MAX_PROMPT_TOKENS = 64
 
 
 def measure_usage(model: LatentModel, windows: Sequence[Window]) -> tuple[LatentUsage, ...]:
@@ -43,6 +55,40 @@ def measure_usage(model: LatentModel, windows: Sequence[Window]) -> tuple[Latent
         )
         for group, indices in chosen
     )
+
+
+@torch.inference_mode()
+def measure_prompts(model: LatentModel, prompts: Sequence[Sequence[int]]) -> PromptUsage | None:
+    """What the encoder says about the first 32 different prompts, each encoded whole and alone as the posterior policy.
+
+    Few-shot prompts begin alike, so they are held against each other from their ends: position 0 is a prompt's last
+    token, and its last 64 count.
+
+    Returns:
+        None where it can't be measured: a baseline, a model whose `encode` raises NotImplementedError, or fewer than
+        two different prompts, which say nothing of what differs.
+    """
+    different = list(dict.fromkeys(tuple(prompt) for prompt in prompts))[:MAX_PROMPTS]
+    if model.config.latent is None or len(different) < 2:
+        return None
+    try:
+        ones = [_prompt_ones(model, prompt) for prompt in different]
+    except NotImplementedError:
+        return None
+    usage = usage_of("prompts", ones, num_texts=len(ones))
+    return PromptUsage(
+        kl_bits=usage.kl_bits,
+        information_bits=usage.information_bits,
+        num_tokens=usage.num_tokens,
+        num_prompts=usage.num_texts,
+    )
+
+
+def _prompt_ones(model: LatentModel, prompt: Sequence[int]) -> NDArray[np.float64]:
+    """p_{t,h} of a prompt's last 64 tokens, the last one first, (T, H)."""
+    x = model.lower(torch.tensor([list(prompt)], device=model.device))
+    ones = torch.sigmoid(model.encode(x)[0].double()).cpu().numpy()
+    return ones[::-1][:_MAX_PROMPT_TOKENS]
 
 
 def _posterior_ones(model: LatentModel, window: Window) -> NDArray[np.float64]:
@@ -122,20 +168,3 @@ def binary_entropy_bits(p: NDArray[np.float64] | np.float64) -> NDArray[np.float
     outside = np.clip(1.0 - p, 1e-300, 1.0)
     entropy: NDArray[np.float64] = -(p * np.log2(inside) + (1 - p) * np.log2(outside))
     return entropy
-
-
-def question_kappa(kappa_bits: float | None) -> str | None:
-    """A sentence where a κ in bits looks like one in nats: log 2 times a value that the paper uses. Guesses nothing.
-
-    >>> question_kappa(0.6931)
-    'kappa_bits is 0.6931, which is 1 bit in nats (1 × log 2); it is read as bits: if nats were meant, write 1'
-    """
-    if kappa_bits is None:
-        return None
-    for kappa in _PAPER_KAPPAS:
-        if math.isclose(kappa_bits, kappa * math.log(2), rel_tol=2e-3):
-            return (
-                f"kappa_bits is {kappa_bits:g}, which is {kappa:g} bit{'s' if kappa > 1 else ''} in nats "
-                f"({kappa:g} × log 2); it is read as bits: if nats were meant, write {kappa:g}"
-            )
-    return None

@@ -1,4 +1,4 @@
-"""The frozen types that cross floors. They carry data and derive identity from it; they compute nothing else.
+"""What is to be done: checkpoints, tasks, policies, jobs, plans. Identity is derived from it; nothing else is computed.
 
 Identity is apart from speed: `Job.id` hashes what changes the outputs and nothing that only changes how fast they come.
 """
@@ -42,6 +42,9 @@ class LatentPolicy:
     """K, the number of independent Z sequences per item; at least 1."""
     adaptive: bool = False
     """For log-likelihoods: begin with few draws and go on to K only where the best two choices are not apart."""
+    shares_prefix: bool = field(default=False, metadata={"since": 2})
+    """For the prior: prompts that begin alike have the same Z there, 64 tokens at a time, instead of one per item. Then
+    the prefix is computed once, and the items' scores are correlated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +130,7 @@ class Job:
             "num_fewshot": task.num_fewshot,
             "limit": task.limit,
             "dataset_digest": task.dataset_digest,
-            "latents": None if self.latents is None else asdict(self.latents),
+            "latents": None if self.latents is None else _latents_identity(self.latents),
             "seed": self.seed,
         }
 
@@ -144,6 +147,10 @@ class EngineOptions:
     batch_size: int | None = None
     """Rows at most in one forward pass; None lets the engine choose."""
     device: str = "cpu"
+    prefix_cache: bool = field(default=True, metadata={"since": 2})
+    """Whether what requests share is computed once: prefixes, contexts, and the half of the blocks that sees no Z."""
+    num_verified: int = field(default=0, metadata={"since": 2})
+    """Requests of each job that are asked again, alone and with nothing shared, to see whether that changes them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,89 +195,9 @@ class RunPlan:
         return tuple({job.task.name: job.task for job in self.jobs}.values())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """The engine's answer to one request, as it is logged the moment it exists."""
-
-    key: str
-    """Identity of the request within its job: kind, arguments, item and draw."""
-    text: str | None = None
-    """The completion, cut at its stop string; None for a log-likelihood."""
-    logprob_nats: float | None = None
-    """log p(continuation | context); None for a completion."""
-    is_greedy: bool | None = None
-    """Whether greedy decoding would have given this continuation; None for a completion."""
-    num_prompt_tokens: int = 0
-    num_generated_tokens: int = 0
-    num_truncated_tokens: int = 0
-    """Tokens cut off the left of the prompt because the context was full; 0 when nothing was cut."""
-    seconds: float = 0.0
-    """This request's share of the wall time spent on its batch."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleResult:
-    """One scored document under one draw."""
-
-    job_id: str
-    doc_id: int
-    draw: int = 0
-    doc_hash: str
-    prompt_hash: str
-    target_hash: str
-    prompt: str
-    """The prompt as the model got it before truncation (for two-context tasks such as WinoGrande, the first)."""
-    target: str
-    responses: tuple[str, ...] = ()
-    """Completions (generation), or the choices' texts (multiple choice), in order."""
-    logprobs_nats: tuple[float, ...] = ()
-    """Per choice, log p(choice | prompt), averaged over the draws of Z; empty for generation."""
-    logprob_stderrs_nats: tuple[float, ...] = ()
-    """Per choice, the Monte Carlo standard error of that average; empty where there is one draw, or none."""
-    effective_sample_sizes: tuple[float, ...] = ()
-    """Per choice, how many of the draws carry its average, 1 to num_draws; empty like the errors."""
-    num_draws: int = 1
-    """Draws of Z behind these log-likelihoods; a completion is of one draw."""
-    may_flip: bool | None = None
-    """Whether other draws might choose another answer: the best two are within the Monte Carlo error. None where there
-    is one draw, or no choice."""
-    metrics: Mapping[str, float]
-    """Per metric in our spelling, this document's score."""
-    num_prompt_tokens: int = 0
-    num_generated_tokens: int = 0
-    num_truncated_tokens: int = 0
-    seconds: float = 0.0
-    error: str | None = None
-    """Why this document could not be scored; it is kept and counted, never dropped."""
-    details: Mapping[str, str] = field(default_factory=dict)
-    """What a scorer has to say, such as the sandbox's outcome per test set."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskResult:
-    """A finished job: its scores and what they cost. A job is done when this is on disk."""
-
-    job_id: str
-    metrics: Mapping[str, float]
-    """Per metric in our spelling, the score over all scored documents."""
-    stderrs: Mapping[str, float]
-    """Per metric, its standard error; a metric without one is absent."""
-    num_samples: int
-    num_unscored: int = 0
-    num_truncated: int = 0
-    """Documents whose prompt was cut on the left to fit the context."""
-    started_at: str
-    seconds: float
-    num_prompt_tokens: int
-    num_generated_tokens: int
-    peak_memory_bytes: int
-    scoring: Mapping[str, str] = field(default_factory=dict)
-    """How it was scored where that can matter: sandbox tier, evalplus data version and digest."""
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Prompt and generated tokens over wall seconds; 0 when no time was taken."""
-        return (self.num_prompt_tokens + self.num_generated_tokens) / self.seconds if self.seconds else 0.0
+def _latents_identity(latents: LatentPolicy) -> Mapping[str, object]:
+    """All fields, but for those added later where they are as if they were not there."""
+    return {name: value for name, value in asdict(latents).items() if name != "shares_prefix" or value}
 
 
 def content_hash(value: object) -> str:

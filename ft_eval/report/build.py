@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 
 from ft_eval.records import TaskGroup
+from ft_eval.report.arms import make_arm_tables
+from ft_eval.report.cards import RunCard, TaskCard
 from ft_eval.report.catalog import Catalog, Matchup, RunReader, make_catalog, match_up
 from ft_eval.report.compare import Question, is_higher_better, make_metric_row
-from ft_eval.report.cost import make_costs, make_job_costs
+from ft_eval.report.cost import make_asked_again, make_costs, make_job_costs
 from ft_eval.report.evidence import Evidence, gather_evidence
 from ft_eval.report.flips import find_flips
 from ft_eval.report.forest import make_forests
 from ft_eval.report.formats import count
-from ft_eval.report.tables import FlipList, Panel, Report, RowKind, RunCard, TaskCard, TaskRow
+from ft_eval.report.latent import latent_notes, make_usage_rows
+from ft_eval.report.tables import FlipList, Panel, Report, RowKind, TaskRow
 from ft_eval.report.words import panel_sentence, summarize
 
 MAX_FLIPS = 20
@@ -26,18 +29,20 @@ def build_report(stores: Sequence[RunReader], *, title: str = "", max_flips: int
         StoreError: a run can't be read.
     """
     catalog = make_catalog(stores)
-    matchups = match_up(catalog.contenders)
+    matchups, usages = match_up(catalog.contenders), make_usage_rows(catalog)
     panels = tuple(_panel(catalog, matchup, number, max_flips) for number, matchup in enumerate(matchups, start=1))
     return Report(
         title=title or "Latent against baseline",
         created_at=max(store.plan.created_at for store in stores),
         stamps=_stamps(catalog),
         summary=summarize(panels, len(catalog.missing), len(catalog.entries)),
-        notes=_notes(catalog),
+        notes=(*_notes(catalog), *latent_notes(usages)),
         missing=catalog.missing,
         panels=panels,
+        usages=usages,
         costs=make_costs(catalog, matchups),
         job_costs=make_job_costs(catalog, matchups),
+        asked_again=make_asked_again(catalog),
         contenders=catalog.contenders,
         runs=tuple(_run_card(store) for store in stores),
         tasks=tuple(_task_card(catalog, task) for task in catalog.tasks),
@@ -53,6 +58,7 @@ def _panel(catalog: Catalog, matchup: Matchup, number: int, max_flips: int) -> P
         sentence=panel_sentence(matchup.baseline, matchup.latents),
         rows=rows,
         forests=make_forests(rows, matchup.latents),
+        arms=make_arm_tables(rows, matchup),
     )
 
 

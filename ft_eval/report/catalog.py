@@ -10,7 +10,18 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ft_eval.errors import ReportError
-from ft_eval.records import Arm, Checkpoint, Job, LatentPolicy, RunPlan, SampleResult, TaskGroup, TaskResult, TaskSpec
+from ft_eval.records import (
+    Arm,
+    Checkpoint,
+    Job,
+    LatentPolicy,
+    LatentSource,
+    RunPlan,
+    SampleResult,
+    TaskGroup,
+    TaskResult,
+    TaskSpec,
+)
 from ft_eval.report.tables import Contender
 
 ContenderKey = tuple[str, str, LatentPolicy | None, int]
@@ -114,6 +125,22 @@ def _baseline_of(latent: Contender, baselines: Sequence[Contender]) -> Contender
     return next((base for base in named if base.seed == latent.seed), named[0] if named else None)
 
 
+def zero_arm(contender: Contender, latents: Sequence[Contender]) -> Contender | None:
+    """The contender's own checkpoint with Z zeroed, under the same seed; None where it was not run or is itself it."""
+    found = next((c for c in latents if arm_key(c) == arm_key(contender) and is_zero(c)), None)
+    return None if found is contender else found
+
+
+def arm_key(contender: Contender) -> tuple[str, str, int]:
+    """What the arms of one checkpoint have in common: all but the source of Z."""
+    return contender.checkpoint.name, contender.checkpoint.dtype, contender.seed
+
+
+def is_zero(contender: Contender) -> bool:
+    """Whether its Z is switched off."""
+    return contender.latents is not None and contender.latents.source is LatentSource.ZERO
+
+
 def _contender_key(job: Job) -> ContenderKey:
     return job.checkpoint.name, job.checkpoint.dtype, job.latents, job.seed
 
@@ -165,7 +192,8 @@ def policy_text(latents: LatentPolicy | None) -> str:
     if latents is None:
         return "none"
     draws = f" ×{latents.num_draws}" if latents.num_draws > 1 else ""
-    return latents.source.value + draws + (" adaptive" if latents.adaptive else "")
+    more = (" adaptive" if latents.adaptive else "") + (", shared prefix" if latents.shares_prefix else "")
+    return latents.source.value + draws + more
 
 
 def _label_tasks(tasks: Sequence[TaskSpec]) -> dict[TaskKey, str]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ft_eval.report.catalog import Matchup
-from ft_eval.report.evidence import Aggregate, Evidence
+from ft_eval.report.evidence import Aggregate, Evidence, Pairs
 from ft_eval.report.tables import Cell, Comparison, MetricRow, Unit
 from ft_eval.report.words import comparison_sentence, verdict
 from ft_eval.stats import (
@@ -101,9 +101,15 @@ def _pool(strata: Sequence[NDArray[np.float64]], *, weight_by_size: bool) -> Est
 
 def _cell(question: Question, evidences: Sequence[Evidence], label: str, base: str | None, unit: Unit) -> Cell:
     score = _score(question, evidences, label)
-    comparison = _comparison(question, evidences, label, unit)
+    key, paired = (label, question.metric), [] if _is_aggregate(question, evidences) else evidences
+    comparison = _comparison(question, [evidence.pairs.get(key) for evidence in paired], unit)
     why = "" if comparison is not None else _why_no_comparison(question, evidences, label, base)
-    return Cell(label=label, score=score, comparison=comparison, why_empty=why)
+    to_zero = _comparison(question, [evidence.zero_pairs.get(key) for evidence in paired], unit)
+    return Cell(label=label, score=score, comparison=comparison, why_empty=why, to_zero=to_zero)
+
+
+def _is_aggregate(question: Question, evidences: Sequence[Evidence]) -> bool:
+    return any(metric == question.metric for e in evidences for _, metric in e.aggregates)
 
 
 def _why_no_comparison(question: Question, evidences: Sequence[Evidence], label: str, base: str | None) -> str:
@@ -115,8 +121,7 @@ def _why_no_comparison(question: Question, evidences: Sequence[Evidence], label:
         return "no baseline here"
     if (state := _state(evidences, base)) != "done":
         return f"baseline {state}"
-    is_aggregate = any(metric == question.metric for e in evidences for _, metric in e.aggregates)
-    return _NO_MEAN if is_aggregate else "no item pairs with one of the baseline"
+    return _NO_MEAN if _is_aggregate(question, evidences) else "no item pairs with one of the baseline"
 
 
 def _state(evidences: Sequence[Evidence], label: str) -> str:
@@ -125,15 +130,9 @@ def _state(evidences: Sequence[Evidence], label: str) -> str:
     return next(state for state in ("done", "not finished", "not run") if state in states)
 
 
-def _comparison(question: Question, evidences: Sequence[Evidence], label: str, unit: Unit) -> Comparison | None:
-    key = (label, question.metric)
-    if any(metric == question.metric for e in evidences for _, metric in e.aggregates):
-        return None
-    strata = [
-        (pairs.baseline, pairs.latent)
-        for e in evidences
-        if (pairs := e.pairs.get(key)) is not None and pairs.baseline.size
-    ]
+def _comparison(question: Question, found: Sequence[Pairs | None], unit: Unit) -> Comparison | None:
+    """What the pairs of one or more tasks say; None where no item pairs."""
+    strata = [(pairs.baseline, pairs.latent) for pairs in found if pairs is not None and pairs.baseline.size]
     if not strata:
         return None
     paired = _compare(question, strata)

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from ft_eval.records import TaskResult
+from ft_eval.report.cards import AskedAgain, CostRow
 from ft_eval.report.catalog import Catalog, Matchup
-from ft_eval.report.tables import Contender, CostRow
+from ft_eval.report.tables import Contender
 
 
 def make_costs(catalog: Catalog, matchups: Sequence[Matchup]) -> tuple[CostRow, ...]:
@@ -23,6 +24,24 @@ def make_job_costs(catalog: Catalog, matchups: Sequence[Matchup]) -> tuple[CostR
         for contender, baseline in ordered
         if (result := _result(catalog, contender, task)) is not None
     )
+
+
+def make_asked_again(catalog: Catalog) -> tuple[AskedAgain, ...]:
+    """One row per contender of which requests were asked again."""
+    rows = []
+    for contender in catalog.contenders:
+        results = [_result(catalog, contender, task) for task in catalog.tasks]
+        found = [result.verification for result in results if result is not None and result.verification is not None]
+        if found:
+            rows.append(
+                AskedAgain(
+                    label=contender.label,
+                    num_requests=sum(one.num_requests for one in found),
+                    num_changed=sum(one.num_changed for one in found),
+                    largest_gap_nats=max(one.largest_gap_nats for one in found),
+                )
+            )
+    return tuple(rows)
 
 
 def _total(catalog: Catalog, contender: Contender, baseline: Contender | None) -> CostRow:

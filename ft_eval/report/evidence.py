@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ft_eval.records import TaskSpec
-from ft_eval.report.catalog import Catalog, Entry, Matchup
+from ft_eval.report.catalog import Catalog, Entry, Matchup, zero_arm
 from ft_eval.report.formats import count, one_line
 from ft_eval.report.frames import Samples, item_frame, metric_column, read_samples
 from ft_eval.report.pairing import Pairing, pair_items
@@ -58,6 +58,8 @@ class Evidence:
     """For metrics that are no mean over items; such a key is not in `scores`."""
     pairs: Mapping[Key, Pairs]
     """By the latent's label."""
+    zero_pairs: Mapping[Key, Pairs]
+    """The same, with the same checkpoint's scores under zeroed Z in the baseline's place."""
     states: Mapping[str, str]
     """By contender's label, `done`, `not finished` or `not run`."""
     notes: tuple[str, ...]
@@ -83,7 +85,7 @@ def gather_evidence(catalog: Catalog, matchup: Matchup, label: str) -> Evidence:
     jobs = [job for contender in contenders if (job := _read(catalog.entry(contender, label), contender))]
     task = catalog.tasks[label]
     metrics = _order_metrics(task.metric, jobs)
-    pairings = _pair(jobs, matchup)
+    pairings, zero_pairings = _pair(jobs, matchup), _pair_with_zero(jobs, matchup)
     scores = {(job.contender.label, m): values for job in jobs for m in metrics if len(values := _scores(job, m))}
     aggregates = {
         (job.contender.label, m): aggregate for job in jobs for m in metrics if (aggregate := _aggregate(job, m))
@@ -94,7 +96,8 @@ def gather_evidence(catalog: Catalog, matchup: Matchup, label: str) -> Evidence:
         metrics=metrics,
         scores={key: values for key, values in scores.items() if key not in aggregates},
         aggregates=aggregates,
-        pairs={(who, m): pairs for who, p in pairings.items() for m in metrics if (pairs := _pairs(p, m))},
+        pairs=_pairs_by_metric(pairings, metrics),
+        zero_pairs=_pairs_by_metric(zero_pairings, metrics),
         states={c.label: _state(catalog.entry(c, label)) for c in contenders},
         notes=tuple(_notes(jobs, pairings, task)),
     )
@@ -128,6 +131,17 @@ def _pair(jobs: Sequence[_Job], matchup: Matchup) -> dict[str, Pairing]:
     }
 
 
+def _pair_with_zero(jobs: Sequence[_Job], matchup: Matchup) -> dict[str, Pairing]:
+    """Each arm of a latent checkpoint with that checkpoint's arm of zeroed Z."""
+    by_label = {job.contender.label: job for job in jobs}
+    pairings = {}
+    for job in jobs:
+        zero = zero_arm(job.contender, matchup.latents)
+        if zero is not None and zero.label in by_label:
+            pairings[job.contender.label] = pair_items(by_label[zero.label].items, job.items)
+    return pairings
+
+
 def _scores(job: _Job, metric: str) -> NDArray[np.float64]:
     column = metric_column(metric)
     if column not in job.items:
@@ -154,6 +168,10 @@ def _means(job: _Job, metric: str, items: NDArray[np.float64]) -> list[float]:
         return []
     column = job.samples.frame[metric_column(metric)]
     return [float(items.mean()), float(column.mean()), float(column.sum()) / len(column)]
+
+
+def _pairs_by_metric(pairings: Mapping[str, Pairing], metrics: Sequence[str]) -> dict[Key, Pairs]:
+    return {(who, m): pairs for who, p in pairings.items() for m in metrics if (pairs := _pairs(p, m))}
 
 
 def _pairs(pairing: Pairing, metric: str) -> Pairs | None:

@@ -14,7 +14,7 @@ from dataclasses import asdict, astuple, dataclass, fields
 
 from ft_eval.report.formats import MINUS, NONE, THIN, count, interval, one_line, p_value, percent, score, signed
 from ft_eval.report.scores import ScoreRecord, score_records
-from ft_eval.report.tables import Report, Unit
+from ft_eval.report.tables import Report, Unit, UsageRow
 
 FORMAT_VERSION = 1
 
@@ -28,10 +28,36 @@ def to_json(report: Report) -> str:
         "run_ids": [run.run_id for run in report.runs],
         "stamps": list(report.stamps),
         "summary": [report.summary.headline, *report.summary.lines],
+        "notes": list(report.notes),
         "missing": list(report.missing),
+        "latents": [_latent(row) for row in report.usages],
+        "attributions": [
+            {"checkpoint": table.name, "task": arms.row.name, "sentences": list(arms.sentences)}
+            for panel in report.panels
+            for table in panel.arms
+            for arms in table.rows
+        ],
         "scores": [{name: _plain(value) for name, value in asdict(r).items()} for r in score_records(report)],
     }
     return json.dumps(content, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def _latent(row: UsageRow) -> dict[str, object]:
+    """Whether one latent checkpoint's Z is used."""
+    usage = row.usage
+    return {
+        "checkpoint": row.name,
+        "latents": [contender.label for contender in row.contenders],
+        "kappa_bits": row.contenders[0].checkpoint.kappa_bits,
+        "latent_policies": list(row.policies),
+        "kl_bits": None if usage is None else _plain(usage.kl_bits),
+        "information_bits": None if usage is None else _plain(usage.information_bits),
+        "num_prompts": 0 if usage is None else usage.num_prompts,
+        "num_tokens": 0 if usage is None else usage.num_tokens,
+        "tasks": list(row.tasks),
+        "collapsed_tasks": list(row.collapsed_tasks),
+        "collapsed": row.alarm.value,
+    }
 
 
 def to_csv(report: Report) -> str:
@@ -116,9 +142,12 @@ def _with_stderr(mean: float, stderr: float, unit: Unit) -> str:
 def to_markdown(report: Report) -> str:
     """The primary metrics as a Markdown table under the summary."""
     lines = [f"# {_md(report.title)}", "", _md(report.summary.headline), ""]
-    lines += [f"- {_md(line)}" for line in (*report.stamps, *report.summary.lines)]
+    lines += [f"- {_md(line)}" for line in (*report.stamps, *report.notes, *report.summary.lines)]
     lines += ["", _md_row(_HEADINGS), _md_row(["---"] * len(_HEADINGS))]
     lines += [_md_row([_md(text) for text in astuple(row)]) for row in paper_rows(report)]
+    for table in (table for panel in report.panels for table in panel.arms):
+        lines += ["", f"## {_md(table.name)}: what remains with Z zeroed", ""]
+        lines += [f"- {_md(arms.row.name)}: {_md(sentence)}" for arms in table.rows for sentence in arms.sentences]
     return "\n".join(lines) + "\n"
 
 

@@ -120,6 +120,13 @@ def bits(value: float) -> str:
     return str(fraction) if fraction.denominator <= 128 else f"{value:g}"
 
 
+def bits_per_token(value: float) -> str:
+    """Bits of KL or information, with four decimals: `0.4183`."""
+    if math.isnan(value):
+        return NONE
+    return "<0.0001" if 0 < value < 0.00005 else f"{value:.4f}"
+
+
 def _signed_decimal(value: float) -> str:
     if value == 0:
         return "0.0"

@@ -59,6 +59,7 @@ def page_environment() -> ImmutableSandboxedEnvironment:
     )
     environment.filters.update(
         bits=formats.bits,
+        bits_per_token=formats.bits_per_token,
         breakable=_breakable,
         count=formats.count,
         interval=formats.interval,

@@ -58,6 +58,14 @@ class ScoreRecord:
     num_losses: int = 0
     num_ties: int = 0
     verdict: str = ""
+    num_zero_pairs: int = 0
+    """Items that this arm and the same checkpoint's with Z zeroed were both scored on."""
+    difference_to_zero: float = math.nan
+    """This arm minus the one with Z zeroed."""
+    difference_to_zero_low: float = math.nan
+    difference_to_zero_high: float = math.nan
+    p_value_to_zero: float = math.nan
+    verdict_to_zero: str = ""
     why_empty: str = ""
     """Why there is no score or no comparison."""
     notes: str = ""
@@ -104,6 +112,8 @@ def _record(panel: Panel, row: TaskRow, metric: MetricRow, place: int) -> ScoreR
         notes="; ".join(row.notes),
     )
     record = _with_scores(record, metric.baseline, cell.score)
+    if cell.to_zero is not None:
+        record = _with_zero(record, cell.to_zero)
     return record if cell.comparison is None else _with_comparison(record, cell.comparison)
 
 
@@ -113,6 +123,19 @@ def _with_scores(record: ScoreRecord, baseline: Estimate | None, latent: Estimat
     if latent is not None:
         record = replace(record, latent_score=latent.mean, latent_stderr=latent.stderr)
     return record
+
+
+def _with_zero(record: ScoreRecord, comparison: Comparison) -> ScoreRecord:
+    paired, difference = comparison.paired, comparison.paired.difference
+    return replace(
+        record,
+        num_zero_pairs=difference.n,
+        difference_to_zero=difference.mean,
+        difference_to_zero_low=difference.low,
+        difference_to_zero_high=difference.high,
+        p_value_to_zero=paired.p_value,
+        verdict_to_zero=comparison.verdict.value,
+    )
 
 
 def _with_comparison(record: ScoreRecord, comparison: Comparison) -> ScoreRecord:

@@ -8,14 +8,16 @@ Report
           + Cell, Comparison         the latent's score, and what the pairs say
        + FlipList                    answers that changed
     + Forest                         the primary differences, drawn
- + CostRow, RunCard, TaskCard        what it cost and where it comes from
+    + ArmTable                       one latent checkpoint under several sources of Z
+ + UsageRow                          whether Z is used
+ + CostRow, RunCard, TaskCard        what it cost and where it comes from (`cards.py`)
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ft_eval.records import Checkpoint, Environment, LatentPolicy, TaskSpec
+from ft_eval.records import Checkpoint, LatentPolicy, PromptUsage
+from ft_eval.report.cards import AskedAgain, CostRow, RunCard, TaskCard
 from ft_eval.stats import Estimate, PairedComparison, RelativeGain
 
 
@@ -44,6 +46,16 @@ class RowKind(StrEnum):
     SUBTASK = "subtask"
 
 
+class Alarm(StrEnum):
+    """Whether a latent has collapsed, by what its encoder says about the prompts."""
+
+    COLLAPSED = "collapsed"
+    IN_PART = "collapsed in part"
+    """On some of its tasks."""
+    NONE = "no"
+    UNKNOWN = "not measured"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
     """A checkpoint as it was evaluated: with one source of Z and one seed."""
@@ -57,10 +69,10 @@ class Contender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A latent checkpoint against its baseline on one metric."""
+    """A latent checkpoint against its baseline, or against itself with Z zeroed, on one metric."""
 
     baseline: Estimate
-    """The baseline's score over the pairs."""
+    """The score of what it is held to, over the pairs."""
     latent: Estimate
     paired: PairedComparison
     gain: RelativeGain
@@ -80,6 +92,8 @@ class Cell:
     comparison: Comparison | None
     why_empty: str = ""
     """Why there is no score or no comparison."""
+    to_zero: Comparison | None = None
+    """Against the same checkpoint with Z zeroed; None where that was not run, and for that arm itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +199,45 @@ class Forest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArmRow:
+    """A task or a group under each source of Z."""
+
+    row: TaskRow
+    cells: tuple[Cell, ...]
+    """The primary metric's, one per arm."""
+    sentences: tuple[str, ...]
+    """What remains of each gain with Z zeroed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmTable:
+    """One latent checkpoint under several sources of Z, beside its baseline. Tasks of a group are left to the group."""
+
+    name: str
+    arms: tuple[Contender, ...]
+    rows: tuple[ArmRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageRow:
+    """Whether a latent checkpoint's Z is used. Its arms share a row where their prompts are the same."""
+
+    name: str
+    contenders: tuple[Contender, ...]
+    policies: tuple[str, ...]
+    """Where their Z comes from, in a word or two each."""
+    usage: PromptUsage | None
+    """Over the prompts of all tasks, each token with one vote; None where it was not measured."""
+    tasks: tuple[str, ...]
+    """Those that it was measured on."""
+    collapsed_tasks: tuple[str, ...]
+    """Not empty where there is an alarm."""
+    alarm: Alarm
+    sentence: str
+    """The same in words, without a full stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
     """A baseline and the latent checkpoints that are held to it, or a checkpoint that stands alone."""
 
@@ -196,6 +249,7 @@ class Panel:
     rows: tuple[TaskRow, ...]
     """Each group is followed by its tasks."""
     forests: tuple[Forest, ...]
+    arms: tuple[ArmTable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,48 +258,6 @@ class Summary:
 
     headline: str
     lines: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CostRow:
-    """What one contender took, on one task or in all."""
-
-    label: str
-    task: str
-    """Empty for the sum over its finished tasks."""
-    num_parameters: int
-    num_jobs: int
-    """Finished jobs."""
-    seconds: float
-    num_prompt_tokens: int
-    num_generated_tokens: int
-    tokens_per_second: float
-    peak_memory_bytes: int
-    seconds_ratio: float | None
-    """Over the baseline's seconds on the tasks that both finished; None without a baseline."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunCard:
-    """One run, for provenance."""
-
-    run_id: str
-    created_at: str
-    command: str
-    environment: Environment
-    device: str
-    batch_size: int | None
-    num_jobs: int
-    num_done: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskCard:
-    """One task's source and how it was scored."""
-
-    task: TaskSpec
-    scoring: tuple[tuple[str, Mapping[str, str]], ...]
-    """(who, details): one entry for all contenders where they agree, one per contender where they don't."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,8 +274,11 @@ class Report:
     missing: tuple[str, ...]
     """Jobs that have not finished, as `checkpoint: task`."""
     panels: tuple[Panel, ...]
+    usages: tuple[UsageRow, ...]
     costs: tuple[CostRow, ...]
     job_costs: tuple[CostRow, ...]
+    asked_again: tuple[AskedAgain, ...]
+    """Contenders of which requests were asked again, alone; empty where none was wanted."""
     contenders: tuple[Contender, ...]
     runs: tuple[RunCard, ...]
     tasks: tuple[TaskCard, ...]

@@ -39,7 +39,7 @@ def comparison_sentence(paired: PairedComparison, unit: Unit, decided: Verdict) 
     changed = paired.num_wins + paired.num_losses
     if not changed:
         return _no_change(paired, unit)
-    return f"{_what_it_rests_on(paired, unit)}; {_p_text(paired)}. {_weight(decided, changed)}"
+    return f"{_what_it_rests_on(paired, unit)}; {p_text(paired)}. {_weight(decided, changed)}"
 
 
 def _no_change(paired: PairedComparison, unit: Unit) -> str:
@@ -63,7 +63,8 @@ def _what_it_rests_on(paired: PairedComparison, unit: Unit) -> str:
     return f"{amount} {verb} on {count(net, 'item')} of {n:,}: {split}"
 
 
-def _p_text(paired: PairedComparison) -> str:
+def p_text(paired: PairedComparison) -> str:
+    """`p = 0.38 (mid-p McNemar; exact 0.63)`, or why there is none."""
     if math.isnan(paired.p_value):
         return f"p undefined ({paired.reason})"
     exact = "" if paired.p_exact is None else f"; exact {p_value(paired.p_exact)}"

@@ -6,17 +6,19 @@ Interrupted anywhere, it leaves a run that the same command continues. Knows no 
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from ft_eval.engine import Engine
 from ft_eval.engine.loading import ModelArguments, load_engine
 from ft_eval.harness.code_tasks import CODE_TASKS, CodeTaskSettings, scoring_provenance, session
-from ft_eval.harness.evaluate import evaluate_job
+from ft_eval.harness.evaluate import JobOutcome, evaluate_job
 from ft_eval.harness.lm import FreeTransformerLM
+from ft_eval.harness.verify import Verifier
 from ft_eval.plan import PlannedRun
 from ft_eval.records import Checkpoint, Job, LatentPolicy, RunPlan
 from ft_eval.run.progress import Progress
+from ft_eval.run.prompts import PromptMeter
 from ft_eval.store import ResponseLog, RunStore
 
 
@@ -59,27 +61,28 @@ def _evaluate_checkpoint(
     checkpoint: Checkpoint, jobs: list[Job], planned: PlannedRun, store: RunStore, progress: Progress
 ) -> None:
     engine = _load(checkpoint, jobs[0], planned.plan)
+    meter = PromptMeter(engine)
     for job in jobs:
         with _log(store, job) as log:
             progress.resumed(job, len(log))
-            _evaluate(job, engine.under(job.latents), planned, log, progress, store)
+            outcome = _evaluate(job, engine.under(job.latents), planned, log, progress)
+            usage = meter.measure(job, outcome.samples)
+            store.finish(replace(outcome.result, prompt_usage=usage), outcome.samples)
         progress.job_finished(job)
-    del engine
+    del engine, meter
     gc.collect()  # the next checkpoint should not need the memory of two
 
 
-def _evaluate(
-    job: Job, engine: Engine, planned: PlannedRun, log: ResponseLog, progress: Progress, store: RunStore
-) -> None:
+def _evaluate(job: Job, engine: Engine, planned: PlannedRun, log: ResponseLog, progress: Progress) -> JobOutcome:
     lm = FreeTransformerLM(
         engine,
         seed=job.seed,
         log=log,
         on_start=lambda num_requests: progress.job_started(job, num_requests),
         on_answer=lambda answer: progress.answered(job, answer),
+        verifier=Verifier(num_verified) if (num_verified := planned.plan.engine.num_verified) else None,
     )
-    outcome = evaluate_job(job, planned.tasks.tasks[job.task.name], lm, _provenance([job]))
-    store.finish(outcome.result, outcome.samples)
+    return evaluate_job(job, planned.tasks.tasks[job.task.name], lm, _provenance([job]))
 
 
 def _provenance(jobs: Sequence[Job]) -> Mapping[str, str]:
@@ -96,6 +99,7 @@ def _load(checkpoint: Checkpoint, job: Job, plan: RunPlan) -> Engine:
             dtype=checkpoint.dtype,
             device=plan.engine.device,
             batch_size=plan.engine.batch_size,
+            prefix_cache=plan.engine.prefix_cache,
             latents=job.latents or LatentPolicy(),
             seed=job.seed,
         )

@@ -7,7 +7,8 @@
     Mapping[str, X]         an object
     a frozen dataclass      an object with exactly the dataclass's fields
 
-Never pickle. Knows no file and no record by name.
+A field that came with a later format says so in its metadata, `{"since": 2}`, and has a default: a file of an earlier
+format must not hold it and is read with the default. Never pickle. Knows no file and no record by name.
 """
 
 import json
@@ -23,8 +24,10 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 
 from ft_eval.errors import StoreError, did_you_mean
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised whenever a record or a file changes so that an older ft-eval could not read it, or would misread it."""
+_OLDEST_VERSION = 1
+"""The oldest format that is still read."""
 
 T = TypeVar("T")
 _Decoder = Callable[[Any, str], Any]
@@ -41,7 +44,7 @@ def dump(record: object, *, versioned: bool = False) -> str:
         StoreError: A field holds what could not be read back: a wrong type, or one that the codec does not know.
     """
     plain = _plain(record, type(record).__name__)
-    _decode(type(record), plain)  # nothing is written that could not be read back
+    _decode(type(record), plain, FORMAT_VERSION)  # nothing is written that could not be read back
     if versioned:
         plain = {"format_version": FORMAT_VERSION, **plain}
     return json.dumps(plain, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
@@ -51,27 +54,28 @@ def load(cls: type[T], text: str | bytes, *, versioned: bool = False) -> T:
     """The record that `dump` made the text of.
 
     Raises:
-        StoreError: The text is no strict JSON, of another format version, or not exactly a record of this class.
+        StoreError: The text is no strict JSON, of a format version that is not read here, or not exactly a record of
+            this class.
     """
-    plain = _parse(text)
+    plain, version = _parse(text), FORMAT_VERSION
     if versioned:
-        _check_version(plain)
+        version = _check_version(plain)
         del plain["format_version"]
-    return cast("T", _decode(cls, plain))
+    return cast("T", _decode(cls, plain, version))
 
 
-def _decode(cls: Any, plain: Any) -> Any:
-    return _decoder(cls)(plain, cls.__name__)
+def _decode(cls: Any, plain: Any, version: int) -> Any:
+    return _decoder(cls, version)(plain, cls.__name__)
 
 
-def _check_version(plain: Any) -> None:
+def _check_version(plain: Any) -> int:
     version = plain.get("format_version") if isinstance(plain, dict) else None
     if type(version) is not int:
         raise StoreError("no format_version: this was not written by ft-eval")
-    if version == FORMAT_VERSION:
-        return
+    if _OLDEST_VERSION <= version <= FORMAT_VERSION:
+        return version
     raise StoreError(
-        f"format_version is {version}, this ft-eval reads {FORMAT_VERSION}; "
+        f"format_version is {version}, this ft-eval reads {_OLDEST_VERSION} to {FORMAT_VERSION}; "
         + ("upgrade ft-eval to read it" if version > FORMAT_VERSION else "read it with the ft-eval that wrote it")
     )
 
@@ -113,19 +117,19 @@ def _plain(value: Any, where: str) -> Any:
 
 
 @cache
-def _decoder(hint: Any) -> _Decoder:
-    """The function that turns plain data into a value of the annotated type, made once per annotation."""
+def _decoder(hint: Any, version: int) -> _Decoder:
+    """The function that turns a format's plain data into a value of the annotated type, made once for each of both."""
     if hint in _EXACT:
         return _exact(hint)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType) and len(arguments) == 2 and NoneType in arguments:
-        return _optional(next(argument for argument in arguments if argument is not NoneType))
+        return _optional(_decoder(next(argument for argument in arguments if argument is not NoneType), version))
     if origin is tuple and arguments[1:] == (...,):
-        return _array(arguments[0])
+        return _array(_decoder(arguments[0], version))
     if origin is Mapping and arguments[0] is str:
-        return _object(arguments[1])
+        return _object(_decoder(arguments[1], version))
     if isinstance(hint, type) and is_dataclass(hint):
-        return _record(hint)
+        return _record(hint, version)
     return _special(hint)
 
 
@@ -177,14 +181,11 @@ def _enum(kind: type[StrEnum]) -> _Decoder:
     return decode
 
 
-def _optional(hint: Any) -> _Decoder:
-    inner = _decoder(hint)
+def _optional(inner: _Decoder) -> _Decoder:
     return lambda value, where: None if value is None else inner(value, where)
 
 
-def _array(hint: Any) -> _Decoder:
-    item = _decoder(hint)
-
+def _array(item: _Decoder) -> _Decoder:
     def decode(value: Any, where: str) -> tuple[Any, ...]:
         if type(value) is not list:
             raise _mismatch(where, value, "an array")
@@ -193,9 +194,7 @@ def _array(hint: Any) -> _Decoder:
     return decode
 
 
-def _object(hint: Any) -> _Decoder:
-    item = _decoder(hint)
-
+def _object(item: _Decoder) -> _Decoder:
     def decode(value: Any, where: str) -> dict[str, Any]:
         if type(value) is not dict or not all(type(key) is str for key in value):
             raise _mismatch(where, value, "an object with string keys")
@@ -204,9 +203,10 @@ def _object(hint: Any) -> _Decoder:
     return decode
 
 
-def _record(cls: type) -> _Decoder:
+def _record(cls: type, version: int) -> _Decoder:
     hints = get_type_hints(cls)
-    items = {field.name: _decoder(hints[field.name]) for field in fields(cls)}
+    known = [field.name for field in fields(cls) if field.metadata.get("since", _OLDEST_VERSION) <= version]
+    items = {name: _decoder(hints[name], version) for name in known}
 
     def decode(value: Any, where: str) -> Any:
         if type(value) is not dict:

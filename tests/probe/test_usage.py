@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from ft_eval.model.latent import kl_per_bit_nats
+from ft_eval.model.transformer import Transformer
 from ft_eval.probe.posterior import encode_whole_text_leaking_target
-from ft_eval.probe.usage import binary_entropy_bits, measure_usage, question_kappa, usage_of
-from tests.fakes import tiny_model
+from ft_eval.probe.usage import MAX_PROMPTS, binary_entropy_bits, measure_prompts, measure_usage, usage_of
+from tests.fakes import tiny_config, tiny_model
 from tests.probe.planted import one_bit_model, window, windows
 
 
@@ -103,14 +104,77 @@ def test_binary_entropy_is_zero_at_the_ends_and_one_in_the_middle() -> None:
     assert binary_entropy_bits(np.array([0.0, 0.5, 1.0])) == pytest.approx([0.0, 1.0, 0.0])
 
 
-@pytest.mark.parametrize(("value", "meant"), [(0.6931, "write 1"), (0.3466, "write 0.5"), (0.1733, "write 0.25")])
-def test_a_kappa_that_looks_like_nats_is_questioned(value: float, meant: str) -> None:
-    question = question_kappa(value)
-    assert question is not None
-    assert question.endswith(meant)
-    assert "\n" not in question
+def prompts(num_prompts: int, length: int, *, begin: tuple[int, ...] = (256,), seed: int = 0) -> list[tuple[int, ...]]:
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randint(97, 123, (num_prompts, length), generator=generator).tolist()
+    return [(*begin, *row) for row in rows]
 
 
-@pytest.mark.parametrize("value", [None, 0.0, 0.25, 0.5, 0.7, 1.0, 2.0, 1 / 64])
-def test_a_kappa_that_can_be_bits_is_not_questioned(value: float | None) -> None:
-    assert question_kappa(value) is None
+@torch.inference_mode()
+def ones_of(model: Transformer, prompt: tuple[int, ...]) -> np.ndarray:
+    return torch.sigmoid(model.encode(model.lower(torch.tensor([prompt])))[0].double()).numpy()
+
+
+def test_prompts_are_encoded_whole_and_alone_and_held_together_at_their_ends() -> None:
+    model, given = tiny_model(num_bits=4), [*prompts(3, 12), *prompts(2, 30, seed=1)]
+    expected = usage_of("x", [np.flip(ones_of(model, prompt), axis=0) for prompt in given], num_texts=5)
+    found = measure_prompts(model, given)
+    assert found is not None
+    assert found.kl_bits == pytest.approx(expected.kl_bits)
+    assert found.information_bits == pytest.approx(expected.information_bits)
+    assert (found.num_tokens, found.num_prompts) == (3 * 13 + 2 * 31, 5)
+
+
+def test_only_the_last_64_tokens_of_a_long_prompt_count_and_all_of_it_is_encoded() -> None:
+    model, given = tiny_model(num_bits=4, max_length=256), prompts(3, 20, begin=tuple(range(97, 117)) * 6)
+    ends = [np.flip(ones_of(model, prompt)[-64:], axis=0) for prompt in given]
+    found = measure_prompts(model, given)
+    assert found is not None
+    assert found.num_tokens == 3 * 64
+    assert found.kl_bits == pytest.approx(usage_of("x", ends, num_texts=3).kl_bits)
+    cut = measure_prompts(model, [prompt[-64:] for prompt in given])
+    assert cut is not None
+    assert cut.kl_bits != pytest.approx(found.kl_bits, rel=1e-6)
+
+
+def test_where_prompts_stand_and_how_often_they_come_changes_nothing() -> None:
+    model, given = tiny_model(num_bits=4), prompts(5, 9)
+    assert measure_prompts(model, [*given, *given[:2]]) == measure_prompts(model, given)
+
+
+def test_at_most_32_prompts_are_encoded() -> None:
+    model, given = tiny_model(num_bits=2), prompts(40, 5)
+    assert len(set(given)) == 40
+    assert measure_prompts(model, given) == measure_prompts(model, given[:MAX_PROMPTS])
+
+
+@pytest.mark.parametrize("given", [[], prompts(1, 9), prompts(1, 9) * 4])
+def test_fewer_than_two_different_prompts_say_nothing_of_what_differs(given: list[tuple[int, ...]]) -> None:
+    assert measure_prompts(tiny_model(num_bits=4), given) is None
+
+
+def test_a_baseline_and_a_model_without_an_encoder_are_left_alone() -> None:
+    class WithoutEncoder(Transformer):
+        def encode(self, x: torch.Tensor, *, lengths: torch.Tensor | None = None) -> torch.Tensor:
+            raise NotImplementedError
+
+    assert measure_prompts(tiny_model(), prompts(3, 9)) is None
+    assert measure_prompts(WithoutEncoder(tiny_config(num_bits=4)), prompts(3, 9)) is None
+
+
+def test_an_encoder_that_says_the_same_of_every_prompt_has_a_kl_and_no_information() -> None:
+    """A dead encoder with lopsided bits: the KL alone would not tell."""
+    model = one_bit_model(0)
+    assert model.latent is not None
+    same_for_all = model.latent.encoder.readout
+    with torch.no_grad():
+        same_for_all.weight.zero_()
+    plain = measure_prompts(model, prompts(4, 9))
+    hook = same_for_all.register_forward_hook(lambda _, __, logits: logits + 3.0)
+    lopsided = measure_prompts(model, prompts(4, 9))
+    hook.remove()
+    assert plain is not None
+    assert lopsided is not None
+    assert (plain.kl_bits, plain.information_bits) == pytest.approx((0.0, 0.0), abs=1e-9)
+    assert lopsided.kl_bits > 1.0
+    assert lopsided.information_bits == pytest.approx(0.0, abs=1e-9)

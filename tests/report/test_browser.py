@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ft_eval.report import build_report, render_html
+from tests.report.arms import arms_store
 from tests.report.example import example_report
 from tests.report.fakes import baseline, job, latent, sample, store, task
 
@@ -114,8 +115,17 @@ def long_words() -> str:
     return render_html(build_report([store(scores)], title=word))
 
 
+def example() -> str:
+    return render_html(example_report())
+
+
+def arms() -> str:
+    """A page on which two checkpoints of long names were run under five sources of Z, one of them collapsed."""
+    return render_html(build_report([arms_store("x" * 300)], max_flips=2))
+
+
 @pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("make", [lambda: render_html(example_report()), long_words], ids=["example", "long words"])
+@pytest.mark.parametrize("make", [example, arms, long_words], ids=["example", "arms", "long words"])
 def test_the_page_fits_its_window_with_everything_unfolded(browser, tmp_path, width, make):
     """Wide tables scroll in their own box; the page does not scroll sideways."""
     page = make().replace("<details", "<details open").replace('type="checkbox"', 'type="checkbox" checked')

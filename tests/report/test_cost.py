@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from ft_eval.records import Verification
 from ft_eval.report import build_report
+from ft_eval.report.render import render_html
 from tests.report.fakes import FakeStore, baseline, job, latent, store, task
+from tests.report.page import Page
 
 TASKS = (task("a"), task("b"))
 
@@ -45,3 +48,17 @@ def test_every_finished_job_has_its_own_row():
     del fake.results[job(latent(), TASKS[1]).id]
     rows = build_report([fake]).job_costs
     assert [(row.task, row.label) for row in rows] == [("a", "base"), ("a", "latent"), ("b", "base")]
+
+
+def test_what_was_asked_again_adds_up_per_checkpoint_and_is_on_the_page():
+    fake = run()
+    assert build_report([fake]).asked_again == ()
+    for spec, gap in zip(TASKS, (1e-5, 3e-5), strict=True):
+        owner = job(latent(), spec)
+        found = Verification(num_requests=8, num_changed=1, largest_gap_nats=gap)
+        fake.results[owner.id] = replace(fake.results[owner.id], verification=found)
+    (row,) = build_report([fake]).asked_again
+    assert (row.label, row.num_requests, row.num_changed, row.largest_gap_nats) == ("latent", 16, 2, 3e-5)
+    page = Page(render_html(build_report([fake])))
+    (table,) = [table for table in page.tables if table.caption == "Answers that were asked for again"]
+    assert [(one.heading, one.numbers) for one in table.rows[1:]] == [("latent", [3e-5])]

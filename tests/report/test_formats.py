@@ -76,6 +76,10 @@ def test_p_values_keep_what_matters(value, shown):
         (formats.bits(0.5), "1/2"),
         (formats.bits(2.0), "2"),
         (formats.bits(0.3), "0.3"),
+        (formats.bits_per_token(0.31), "0.3100"),
+        (formats.bits_per_token(0.00004), "<0.0001"),
+        (formats.bits_per_token(0.0), "0.0000"),
+        (formats.bits_per_token(math.nan), "–"),
     ],
 )
 def test_numbers_are_written_as_a_reader_expects(shown, expected):

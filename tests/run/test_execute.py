@@ -8,8 +8,9 @@ from ft_eval.errors import StoreError, UsageError
 from ft_eval.harness.mirror import DataSource
 from ft_eval.harness.tasks import TaskOptions
 from ft_eval.plan import RunOptions, estimate_workload, plan_run
-from ft_eval.records import Answer, EngineOptions, Job, LatentPolicy, LatentSource
+from ft_eval.records import Answer, EngineOptions, Job, LatentPolicy, LatentSource, PromptUsage
 from ft_eval.run import SilentProgress, execute_plan
+from ft_eval.run.prompts import PromptMeter
 from ft_eval.store import RunStore
 from tests.fakes import write_checkpoint
 
@@ -134,6 +135,31 @@ def test_several_policies_are_arms_of_one_run(models, data_dir, tmp_path):
             scores[job.latents.source] = tuple(s.logprobs_nats for s in store.samples(job.id))
     assert len(scores) == len(LatentSource)
     assert len(set(scores.values())) == len(LatentSource)
+
+
+def test_a_finished_job_says_what_the_encoder_says_about_its_prompts_whatever_the_policy(models, data_dir, tmp_path):
+    arms = tuple(LatentPolicy(source=source) for source in (LatentSource.PRIOR, LatentSource.ZERO))
+    store = run(models, data_dir, tmp_path / "r", latents=arms)
+    usages: dict[str, list[PromptUsage | None]] = {}
+    for job in store.plan.jobs:
+        result = store.result(job.id)
+        assert result is not None
+        usages.setdefault(f"{job.checkpoint.name} {job.task.name}", []).append(result.prompt_usage)
+    assert [usage for key, found in usages.items() if key.startswith("base") for usage in found] == [None, None]
+    for task in ("openbookqa", "nq_open"):
+        prior, zero = usages[f"latent {task}"]
+        assert prior is not None
+        assert prior == zero
+        assert prior.num_prompts == 3
+        assert prior.kl_bits >= prior.information_bits > 0.0
+
+
+def test_measuring_the_prompts_changes_no_answer(models, data_dir, tmp_path, monkeypatch):
+    given = {"latents": (LatentPolicy(source=LatentSource.POSTERIOR),), "tasks": ("openbookqa",)}
+    measured = run(models, data_dir, tmp_path / "measured", **given)
+    monkeypatch.setattr(PromptMeter, "measure", lambda *_: None)
+    bare = run(models, data_dir, tmp_path / "bare", **given)
+    assert content(measured) == content(bare)
 
 
 def test_a_policy_for_baselines_alone_is_refused(models, data_dir):

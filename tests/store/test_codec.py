@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
@@ -27,6 +27,8 @@ RECORDS = [
     records.Environment,
     records.RunPlan,
     records.Answer,
+    records.PromptUsage,
+    records.Verification,
     records.SampleResult,
     records.TaskResult,
 ]
@@ -63,7 +65,7 @@ def answer():
 
 def test_all_dataclasses_of_the_records_module_are_covered():
     here = {value for value in vars(records).values() if isinstance(value, type) and hasattr(value, "__slots__")}
-    assert {cls for cls in here if cls.__module__ == records.__name__ and fields(cls)} == set(RECORDS)
+    assert {cls for cls in here if cls.__module__.startswith(records.__name__) and fields(cls)} == set(RECORDS)
 
 
 @pytest.mark.parametrize("cls", RECORDS, ids=lambda cls: cls.__name__)
@@ -170,7 +172,7 @@ def test_what_is_not_strict_ascii_json_is_refused_on_one_line(text):
 
 @pytest.mark.parametrize(
     ("version", "advice"),
-    [(FORMAT_VERSION + 1, "upgrade ft-eval"), (FORMAT_VERSION - 1, "with the ft-eval that wrote it")],
+    [(FORMAT_VERSION + 1, "upgrade ft-eval"), (0, "with the ft-eval that wrote it")],
 )
 def test_another_format_version_is_refused_with_what_to_do(version, advice):
     text = dump(LatentPolicy(), versioned=True).replace(
@@ -178,6 +180,43 @@ def test_another_format_version_is_refused_with_what_to_do(version, advice):
     )
     with pytest.raises(StoreError, match=advice):
         load(LatentPolicy, text, versioned=True)
+
+
+def later_fields(cls):
+    return {field.name: field.metadata["since"] for field in fields(cls) if "since" in field.metadata}
+
+
+def as_of(record, version):
+    """The record's file as an ft-eval of that format wrote it."""
+    plain = json.loads(dump(record, versioned=True))
+    plain["format_version"] = version
+    return {name: value for name, value in plain.items() if later_fields(type(record)).get(name, 0) <= version}
+
+
+def test_a_file_of_an_earlier_format_is_read_with_the_defaults_of_what_came_later(make_result):
+    result = make_result("0" * 12)
+    assert later_fields(TaskResult)["prompt_usage"] == 2
+    old = as_of(result, 1)
+    assert not old.keys() & later_fields(TaskResult).keys()
+    assert load(TaskResult, json.dumps(old), versioned=True) == result
+
+
+def test_every_format_is_held_to_exactly_its_own_fields(make_result):
+    result = make_result("0" * 12)
+    too_new = {**as_of(result, 1), "prompt_usage": None}
+    with pytest.raises(StoreError, match="unknown key 'prompt_usage'"):
+        load(TaskResult, json.dumps(too_new), versioned=True)
+    too_old = {**as_of(result, 1), "format_version": 2}
+    with pytest.raises(StoreError, match="missing key 'prompt_usage'"):
+        load(TaskResult, json.dumps(too_old), versioned=True)
+
+
+@pytest.mark.parametrize("cls", RECORDS, ids=lambda cls: cls.__name__)
+def test_what_came_later_has_a_default_and_a_format_to_come_with(cls):
+    for field in fields(cls):
+        if "since" in field.metadata:
+            assert 1 < field.metadata["since"] <= FORMAT_VERSION
+            assert field.default is not MISSING
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"format_version":true}', '{"format_version":"1"}'])

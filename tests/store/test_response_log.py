@@ -13,6 +13,7 @@ import pytest
 
 from ft_eval.errors import StoreError
 from ft_eval.records import Answer
+from ft_eval.store.codec import FORMAT_VERSION
 from ft_eval.store.files import read_lines
 from ft_eval.store.response_log import ResponseLog
 
@@ -171,11 +172,11 @@ def test_two_answers_to_one_request_are_refused_by_the_requests_key(tmp_path, ma
 
 def test_a_line_of_another_format_version_is_refused_not_dropped(tmp_path, make_answer, monkeypatch):
     path = tmp_path / "responses.jsonl"
-    monkeypatch.setattr("ft_eval.store.codec.FORMAT_VERSION", 2)
+    monkeypatch.setattr("ft_eval.store.codec.FORMAT_VERSION", FORMAT_VERSION + 1)
     write_log(path, [make_answer(0)])
     monkeypatch.undo()
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"responses.jsonl:1: format_version is 2.*upgrade"):
+    with pytest.raises(StoreError, match=rf"responses.jsonl:1: format_version is {FORMAT_VERSION + 1}.*upgrade"):
         ResponseLog.open(path)
     assert path.read_bytes() == before
 

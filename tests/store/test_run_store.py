@@ -9,15 +9,18 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from ft_eval import records
 from ft_eval.errors import StoreError
-from ft_eval.records import Arm, LatentSource, RunPlan, SampleResult
+from ft_eval.records import Arm, LatentSource, PromptUsage, RunPlan, SampleResult
 from ft_eval.store.codec import FORMAT_VERSION
 from ft_eval.store.run_store import RunStore, find_latest_run
+
+RECORDS = [value for value in vars(records).values() if isinstance(value, type) and is_dataclass(value)]
 
 
 @pytest.fixture
@@ -67,6 +70,34 @@ def test_a_run_comes_back_as_it_was_stored(finished, plan, job_id, make_result, 
         assert store.is_done(job_id)
         assert store.result(job_id) == make_result(job_id)
         assert list(store.samples(job_id)) == [make_sample(job_id, index) for index in range(2)]
+
+
+def without(plain, names):
+    """JSON without these keys, however deep."""
+    if isinstance(plain, dict):
+        return {key: without(value, names) for key, value in plain.items() if key not in names}
+    return [without(value, names) for value in plain] if isinstance(plain, list) else plain
+
+
+def test_a_run_of_the_first_format_is_read_whole(finished, plan, job_id, make_result, make_sample):
+    """It knows nothing of prompt usage, deep inside result.json."""
+    later = {field.name for record in RECORDS for field in fields(record) if field.metadata.get("since", 1) > 1}
+    for path in (finished / "run.json", finished / "jobs" / job_id / "result.json"):
+        old = without(json.loads(path.read_bytes()), later) | {"format_version": 1}
+        path.write_text(json.dumps(old), encoding="ascii")
+    store = RunStore.open(finished)
+    assert store.plan == plan
+    assert store.result(job_id) == make_result(job_id)
+    assert list(store.samples(job_id)) == [make_sample(job_id, index) for index in range(2)]
+
+
+def test_prompt_usage_comes_back_with_its_result(tmp_path, plan, job_id, make_result):
+    usage = PromptUsage(kl_bits=0.25, information_bits=float("inf"), num_tokens=64, num_prompts=2)
+    with RunStore.create(tmp_path / "run", plan) as store:
+        store.finish(replace(make_result(job_id), prompt_usage=usage), ())
+    stored = RunStore.open(tmp_path / "run").result(job_id)
+    assert stored is not None
+    assert stored.prompt_usage == usage
 
 
 def test_a_job_without_a_result_is_not_done(finished, plan):

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from ft_eval.errors import CheckpointError
 from ft_eval.model.adapters.base import InjectedConfig
 from ft_eval.model.adapters.torch_files import TensorDict, read_torch_file
-from ft_eval.model.cache import KVCache
 from ft_eval.model.config import LatentConfig, ModelConfig
 from ft_eval.model.hub_json import Fields
 from ft_eval.model.latent import NO_CODE, bits_from_codes
@@ -106,10 +105,6 @@ class BryanvineModel(Transformer):
         if self.latent is not None and config.latent is not None:
             num_bits = config.latent.num_bits
             self.latent.post_sampler = FactoredPostSampler(num_bits, config.hidden_size)  # type: ignore[assignment] # same call
-
-    def new_cache(self, num_rows: int, max_length: int) -> KVCache:
-        """A cache for `num_rows` sequences of at most `max_length` tokens."""
-        return KVCache(self.config, num_rows, max_length, self.dtype, self.device)
 
 
 def read_bryanvine(path: Path) -> tuple[InjectedConfig, dict[str, Tensor]]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ft_eval.model.adapters.base import AdaptedModel, History
 from ft_eval.model.checkpoint import load_model
-from ft_eval.model.layers import AttentionPlan
+from ft_eval.model.layers import NOTHING, AttentionPlan
 from ft_eval.model.rope import Rotation
 from ft_eval.model.training import new_model
 from ft_eval.model.transformer import Transformer
@@ -76,11 +76,11 @@ class SeenByQueries(OwnModel):
         if residual is None:
             return self.inner.upper(x)
         positions = torch.arange(x.shape[1])[None]
-        plan = AttentionPlan(rotation=self.inner._rope(positions, x.dtype), is_causal=True)
+        plan = AttentionPlan(rotation=self.inner._plans.rope(positions, x.dtype), is_causal=True)
         blocks: Any = self.inner.model.layers
         middle = blocks[self.config.middle]
         normed = middle.input_layernorm(x + residual)
-        x = x + middle.self_attn(normed, normed, plan, None)
+        x = x + middle.self_attn(normed, normed, plan, NOTHING)
         x = x + middle.mlp(middle.post_attention_layernorm(x))
         for block in blocks[self.config.middle + 1 :]:
             x = block(x, plan)
