@@ -82,8 +82,7 @@ def main() -> None:
         for name, work in WORK.items():
             if not arguments.only or name in arguments.only.split(","):
                 rows += work(bench)
-                for row in rows[-1:] if len(rows) == 1 else rows[-4:]:
-                    print(f"  {row}", flush=True)
+                print(f"{name} is done", flush=True)
     print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {arguments.threads} thread(s)")
     print(f"{'work':46} {'against':22} {'goal':>6} {'ratio':>7} {'ours s':>8} {'theirs s':>9}  answers")
     for row in rows:
@@ -133,28 +132,40 @@ def theirs(path: Path) -> HFLM:
     return HFLM(pretrained=str(path), dtype="float32", device="cpu", batch_size=16, max_length=2048)
 
 
+def in_turn(bench: Bench, calls: Sequence[Callable[[], Any]]) -> list[tuple[float, Any]]:
+    """Every call in turn, `repeats` times: its median seconds, and its answers of the last time."""
+    seconds: list[list[float]] = [[] for _ in calls]
+    answers: list[Any] = [None for _ in calls]
+    for _ in range(bench.repeats):
+        for number, call in enumerate(calls):
+            started = time.perf_counter()
+            answers[number] = call()
+            seconds[number].append(time.perf_counter() - started)
+    return [(statistics.median(times), answer) for times, answer in zip(seconds, answers, strict=True)]
+
+
 def compare(
     bench: Bench, work: str, goal: float, mine: Callable[[], Any], reference: Callable[[], Any], **said: Any
 ) -> Row:
-    """Both in turn, `repeats` times; the answers of the last time are compared."""
-    seconds: tuple[list[float], list[float]] = ([], [])
-    answers: list[Any] = [None, None]
-    for _ in range(bench.repeats):
-        for side, call in enumerate((mine, reference)):
-            started = time.perf_counter()
-            answers[side] = call()
-            seconds[side].append(time.perf_counter() - started)
-    mid = [statistics.median(times) for times in seconds]
+    """Both in turn."""
+    ours_too, theirs_too = in_turn(bench, (mine, reference))
+    return make_row(bench, work, goal, ours_too, theirs_too, **said)
+
+
+def make_row(
+    bench: Bench, work: str, goal: float, mine: tuple[float, Any], reference: tuple[float, Any], **said: Any
+) -> Row:
+    """One line, from (seconds, answers) of both sides."""
     check = said.get("check", same_answers)
     return Row(
         work=work,
         against=said.get("against", "lm-eval hf"),
         goal=goal,
-        ratio=mid[1] / mid[0],
-        seconds_ours=mid[0],
-        seconds_theirs=mid[1],
+        ratio=reference[0] / mine[0],
+        seconds_ours=mine[0],
+        seconds_theirs=reference[0],
         num_repeats=bench.repeats,
-        answers=check(*answers),
+        answers=check(mine[1], reference[1]),
     )
 
 
@@ -210,14 +221,13 @@ def mmlu(bench: Bench) -> list[Row]:
     path, latent = checkpoint(bench, "30M"), checkpoint(bench, "30M", num_bits=10)
     base, reference = ours(path), theirs(path)
     item, shared = ours(latent), ours(latent, prefix="shared")
+    calls = [partial(_loglikelihood, lm, requests) for lm in (base, shared, item, reference)]
+    *mine, hf = in_turn(bench, calls)
+    names = ("baseline", "latent, shared Z", "latent, Z per item")
+    checks = (same_answers, not_comparable, not_comparable)
     return [
-        compare(bench, "MMLU by letter, baseline", 10, *_scoring(base, reference, requests)),
-        compare(
-            bench, "MMLU by letter, latent, shared Z", 10, *_scoring(shared, reference, requests), check=not_comparable
-        ),
-        compare(
-            bench, "MMLU by letter, latent, Z per item", 1.8, *_scoring(item, reference, requests), check=not_comparable
-        ),
+        make_row(bench, f"MMLU by letter, {name}", goal, found, hf, check=check)
+        for name, goal, found, check in zip(names, (10, 10, 1.8), mine, checks, strict=True)
     ]
 
 
@@ -306,42 +316,49 @@ def _stops(lm: FreeTransformerLM, prompts: list[str]) -> list[str]:
 
 
 def decode(bench: Bench) -> list[Row]:
-    """Decoding alone: prompts of 128 tokens, 1 and 65 new ones; the difference is decoding."""
+    """Decoding alone: prompts of 128 tokens, 1 and 49 new ones; the difference is decoding."""
     from transformers import AutoModelForCausalLM
 
     path, rng, rows = checkpoint(bench, "100M"), random.Random(4), []
+    bench = replace(bench, repeats=bench.repeats + 2)
     for dtype in ("float32", "bfloat16"):
         lm = FreeTransformerLM(load_engine(ModelArguments(path=path, dtype=dtype, device="cpu")))
         model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype)).eval()
         for size in (1, 8, 32):
             prompts = [text(rng, 128, 128).ljust(128, "x") for _ in range(size)]
-            row = compare(
-                replace(bench, repeats=bench.repeats + 2),
-                f"decode, {dtype}, batch {size}",
-                2.0 if size == 1 else 2.2,
-                partial(_decode_ours, lm, prompts),
-                partial(_decode_theirs, model, prompts),
-                against="transformers generate",
-                check=lambda a, b: f"{sum(x == y for x, y in zip(a, b, strict=True))} of {len(a)} equal",
+            calls = [
+                partial(call, side, prompts, number)
+                for call, side in ((_decode_ours, lm), (_decode_theirs, model))
+                for number in (1, _NUM_DECODED)
+            ]
+            first, mine, hf_first, hf = in_turn(bench, calls)
+            rows.append(
+                make_row(
+                    bench,
+                    f"decode, {dtype}, batch {size}",
+                    2.0 if size == 1 else 2.2,
+                    (mine[0] - first[0], mine[1]),
+                    (hf[0] - hf_first[0], hf[1]),
+                    against="transformers generate",
+                )
             )
-            rows.append(row)
     return rows
 
 
-_NUM_DECODED = 48
+_NUM_DECODED = 49
 
 
-def _decode_ours(lm: FreeTransformerLM, prompts: list[str]) -> list[str]:
-    gen_kwargs = {"until": ["\0"], "max_gen_toks": _NUM_DECODED, "do_sample": False}
+def _decode_ours(lm: FreeTransformerLM, prompts: list[str], number: int) -> list[str]:
+    gen_kwargs = {"until": ["\0"], "max_gen_toks": number, "do_sample": False}
     return fresh(lm).generate_until(instances("generate_until", [[(prompt, gen_kwargs)] for prompt in prompts]))
 
 
-def _decode_theirs(model: Any, prompts: list[str]) -> list[str]:
+def _decode_theirs(model: Any, prompts: list[str], number: int) -> list[str]:
     ids = torch.tensor([[BYTE_BOS, *prompt.encode()] for prompt in prompts])
     found = model.generate(
         ids,
         attention_mask=torch.ones_like(ids),
-        max_new_tokens=_NUM_DECODED,
+        max_new_tokens=number,
         do_sample=False,
         pad_token_id=BYTE_PAD,
         use_cache=True,
@@ -352,10 +369,11 @@ def _decode_theirs(model: Any, prompts: list[str]) -> list[str]:
 def _scoring(
     mine: FreeTransformerLM, reference: Any, requests: list[Instance]
 ) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    def call(lm: Any) -> Any:
-        return (fresh(lm) if isinstance(lm, FreeTransformerLM) else lm).loglikelihood(requests)
+    return partial(_loglikelihood, mine, requests), partial(_loglikelihood, reference, requests)
 
-    return lambda: call(mine), lambda: call(reference)
+
+def _loglikelihood(lm: Any, requests: list[Instance]) -> Any:
+    return (fresh(lm) if isinstance(lm, FreeTransformerLM) else lm).loglikelihood(requests)
 
 
 def fresh(lm: FreeTransformerLM) -> FreeTransformerLM:
