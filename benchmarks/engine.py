@@ -204,13 +204,13 @@ def instances(kind: str, arguments: Sequence[Sequence[tuple[Any, ...]]]) -> list
 
 
 def mmlu_requests(num_questions: int, *, by_text: bool) -> list[Instance]:
-    """One subject: 600 shared tokens, about 80 of each question's own, four choices."""
+    """One subject: 600 shared tokens, about 80 of each question's own, four choices of a letter or of 4 to 16 tokens."""
     rng = random.Random(1)
     head = text(rng, 600, 600)
     documents = []
     for _ in range(num_questions):
         context = f"{head}\n\n{text(rng, 50, 100)}\nAnswer:"
-        choices = [text(rng, 8, 40) for _ in "ABCD"] if by_text else list("ABCD")
+        choices = [text(rng, 4, 16) for _ in "ABCD"] if by_text else list("ABCD")
         documents.append([(context, choice) for choice in choices])
     return instances("loglikelihood", documents)
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 
 from ft_eval.engine.generate import Decoder, generate
+from ft_eval.engine.graphs.runner import GraphCompiler
 from ft_eval.engine.latents import LatentSampler
 from ft_eval.engine.memory import batch_limits, halved, is_out_of_memory, prefix_bytes
 from ft_eval.engine.prefix_store import PrefixStore
@@ -40,6 +41,7 @@ class Engine:
         latents: LatentPolicy | None,
         options: EngineOptions,
         store: PrefixStore | None = None,
+        graphs: GraphCompiler | None = None,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
@@ -50,10 +52,20 @@ class Engine:
         self._store = store
         if store is None and options.prefix_cache and isinstance(model, Transformer):
             self._store = PrefixStore(model, prefix_bytes(options))
+        self._graphs = graphs
+        if graphs is None and options.captures_steps and isinstance(model, Transformer):
+            self._graphs = GraphCompiler.for_model(model)
 
     def under(self, latents: LatentPolicy | None) -> "Engine":
         """The same model under another latent policy."""
-        return Engine(self.model, self.tokenizer, latents=latents, options=self.options, store=self._store)
+        return Engine(
+            self.model,
+            self.tokenizer,
+            latents=latents,
+            options=self.options,
+            store=self._store,
+            graphs=self._graphs,
+        )
 
     @property
     def max_length(self) -> int:
@@ -81,7 +93,12 @@ class Engine:
 
         def attempt(limits: BatchLimits, wanted: frozenset[int], keep: Callable[[int, Completion], None]) -> None:
             decoder = Decoder(
-                model=self.model, tokenizer=self.tokenizer, latents=self._sampler, limits=limits, store=self._store
+                model=self.model,
+                tokenizer=self.tokenizer,
+                latents=self._sampler,
+                limits=limits,
+                store=self._store,
+                graphs=self._graphs,
             )
             generate(decoder, requests, wanted, keep)
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ft_eval.engine.graphs.runner import GraphCompiler
 from ft_eval.engine.latents import LatentSampler
 from ft_eval.engine.padding import WIDTH_MULTIPLE, round_up
 from ft_eval.engine.prefix_store import PrefixStore
@@ -64,6 +65,8 @@ class Decoder:
     limits: BatchLimits
     store: PrefixStore | None
     """None where the model can't share prefixes."""
+    graphs: GraphCompiler | None = None
+    """Makes decode steps into captured graphs; None where they are computed as they come."""
 
 
 def generate(
@@ -119,7 +122,7 @@ class Generator:
             return PlainSlots(decoder.model, *shape)
         shares_upper = not prefix or decoder.latents.shares_prefixes
         first = self._requests[self._waiting[0]]
-        return SharingSlots(
+        slots = SharingSlots(
             decoder.store,
             prefix,
             decoder.latents.codes(first.latent_context, len(prefix)) if prefix and shares_upper else None,
@@ -127,6 +130,9 @@ class Generator:
             prompts=[self._requests[index].prompt for index in self._waiting],
             shape=shape,
         )
+        if decoder.graphs is not None:
+            slots.replay(decoder.graphs)
+        return slots
 
     def run(self) -> None:
         """Complete every request."""

@@ -44,6 +44,8 @@ class ModelArguments:
     batch_size: int | None = None
     prefix_cache: bool = True
     """Whether what requests share is computed once."""
+    captures_steps: bool = False
+    """Whether decode steps are captured as CUDA graphs."""
     adapter: str | None = None
     """The name of a model class for a checkpoint that is not in a known layout; None finds the layout out."""
     latents: LatentPolicy = field(default_factory=LatentPolicy)
@@ -67,6 +69,19 @@ def resolve_device(device: str) -> str:
             f"--device {device}: this machine has {torch.cuda.device_count()} CUDA devices; choose cpu or auto"
         )
     return device
+
+
+def resolve_compile(compile_: str, *, device: str) -> bool:
+    """Whether decode steps are captured as CUDA graphs. `auto` does not: that path has not been run on a GPU yet.
+
+    Raises:
+        UsageError: an unknown word, or `on` for a CPU, where there is nothing to capture.
+    """
+    if compile_ not in ("auto", "on", "off"):
+        raise UsageError(f"--compile {compile_}: expected auto, on or off")
+    if compile_ == "on" and device == "cpu":
+        raise UsageError("--compile on: decode steps are captured on a GPU alone, and the device is cpu; leave it out")
+    return compile_ == "on"
 
 
 def resolve_dtype(dtype: str, *, stored: str) -> str:
@@ -126,7 +141,12 @@ def load_engine(arguments: ModelArguments) -> Engine:
     _pack(model, dtype, device)
     tokenizer = Tokenizer.load(path if path.is_dir() else path.parent, model.config)
     policy = arguments.latents if model.config.latent else None
-    options = EngineOptions(batch_size=arguments.batch_size, device=device, prefix_cache=arguments.prefix_cache)
+    options = EngineOptions(
+        batch_size=arguments.batch_size,
+        device=device,
+        prefix_cache=arguments.prefix_cache,
+        captures_steps=arguments.captures_steps,
+    )
     return Engine(model, tokenizer, latents=policy, options=options)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ft_eval.engine.graphs.runner import DecodeGraphs, GraphCompiler
 from ft_eval.engine.padding import pad_right, padded_width
 from ft_eval.engine.prefix_store import PrefixStore
 from ft_eval.model.adapters.protocol import LatentModel
@@ -141,6 +142,14 @@ class SharingSlots:
         self._to_come = Counter(prompts)
         self._remembered: dict[_Tokens, _LowerRow] = {}
         self._views: dict[int, KVCache] = {}
+        self._prefixes: tuple[Prefix | None, Prefix | None] = (self._lower.kept if self._lower else None, self._upper)
+        self._graphs: DecodeGraphs | None = None
+
+    def replay(self, compiler: GraphCompiler) -> None:
+        """Replay steps as captured graphs from here on, unless sequences may outgrow a sliding window."""
+        window = self._model.config.sliding_window
+        if window is None or self._cache.max_length <= window:
+            self._graphs = DecodeGraphs(self._model, self._cache, self._prefixes, compiler=compiler)
 
     def prefill(self, first: int, seats: Sequence[Seat]) -> Tensor:
         """See `Slots`."""
@@ -204,16 +213,17 @@ class SharingSlots:
 
     def step(self, token_ids: Tensor, positions: Tensor) -> Tensor:
         """See `Slots`."""
+        if self._graphs is not None:
+            return self._graphs.step(token_ids, positions, self._codes.at(positions))
         num_rows = len(token_ids)
         if num_rows not in self._views:
             self._views[num_rows] = self._cache.rows(0, num_rows)
-        prefixes: tuple[Prefix | None, Prefix | None] = (self._lower.kept if self._lower else None, self._upper)
         hidden: Any = self._model(
             token_ids,
             codes=self._codes.at(positions),
             positions=positions,
             cache=self._views[num_rows],
-            prefixes=prefixes,
+            prefixes=self._prefixes,
         )
         return hidden  # type: ignore[no-any-return] # nn.Module's call is untyped
 

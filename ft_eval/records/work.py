@@ -149,6 +149,8 @@ class EngineOptions:
     device: str = "cpu"
     prefix_cache: bool = field(default=True, metadata={"since": 2})
     """Whether what requests share is computed once: prefixes, contexts, and the half of the blocks that sees no Z."""
+    captures_steps: bool = field(default=False, metadata={"since": 2})
+    """Whether decode steps are replayed as captured CUDA graphs."""
     num_verified: int = field(default=0, metadata={"since": 2})
     """Requests of each job that are asked again, alone and with nothing shared, to see whether that changes them."""
 

@@ -7,11 +7,20 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, islice
+from typing import Any
 
 from ft_eval.engine import Engine
 from ft_eval.engine.loading import ModelArguments, load_engine
-from ft_eval.harness.code_tasks import CODE_TASKS, CodeTaskSettings, scoring_provenance, session
+from ft_eval.harness.code_check import check_references
+from ft_eval.harness.code_documents import outcomes
+from ft_eval.harness.code_tasks import (
+    CODE_TASKS,
+    CodeTaskSettings,
+    current_session,
+    joined_session,
+    scoring_provenance,
+)
 from ft_eval.harness.evaluate import JobOutcome, evaluate_job
 from ft_eval.harness.lm import FreeTransformerLM
 from ft_eval.harness.verify import Verifier
@@ -34,16 +43,16 @@ class RunSummary:
 def execute_plan(planned: PlannedRun, store: RunStore, progress: Progress) -> RunSummary:
     """Do every job of the plan that is not done.
 
+    Generated code is scored in the code session that is open, if one is, else in one of its own; first the tasks' own
+    solutions must pass there.
+
     Raises:
         FtEvalError: a checkpoint, a task or the store fails; what was answered until then is on disk.
         KeyboardInterrupt: as it comes; the same holds.
     """
     num_skipped = 0
     with ExitStack() as stack:
-        if any(job.task.runs_code and not store.is_done(job.id) for job in planned.plan.jobs):
-            source = planned.source
-            stack.enter_context(session(CodeTaskSettings(data_dir=source.data_dir, offline=source.offline)))
-            _provenance(planned.plan.jobs)  # no sandbox or no tests: found before anything is generated
+        checked = _prepare_code(planned, store, stack)
         for checkpoint, jobs in groupby(planned.plan.jobs, key=lambda job: job.checkpoint):
             pending = []
             for job in jobs:
@@ -53,27 +62,54 @@ def execute_plan(planned: PlannedRun, store: RunStore, progress: Progress) -> Ru
                 else:
                     pending.append(job)
             if pending:
-                _evaluate_checkpoint(checkpoint, pending, planned, store, progress)
+                _evaluate_checkpoint(checkpoint, pending, _Setting(planned, store, progress, checked))
     return RunSummary(num_jobs=len(planned.plan.jobs), num_skipped=num_skipped)
 
 
-def _evaluate_checkpoint(
-    checkpoint: Checkpoint, jobs: list[Job], planned: PlannedRun, store: RunStore, progress: Progress
-) -> None:
-    engine = _load(checkpoint, jobs[0], planned.plan)
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What all jobs of a run have in common."""
+
+    planned: PlannedRun
+    store: RunStore
+    progress: Progress
+    checked: Mapping[str, str]
+    """Per code task, how its own solutions fared."""
+
+
+def _prepare_code(planned: PlannedRun, store: RunStore, stack: ExitStack) -> Mapping[str, str]:
+    """No sandbox, no tests, or solutions that fail: found before anything is generated."""
+    tasks = {job.task.name: job.task for job in planned.plan.jobs if job.task.runs_code and not store.is_done(job.id)}
+    if not tasks:
+        return {}
+    source = planned.source
+    opened = stack.enter_context(joined_session(CodeTaskSettings(data_dir=source.data_dir, offline=source.offline)))
+    _provenance(planned.plan.jobs)
+    return {
+        name: check_references(opened, name, _documents(planned, name, task.num_docs)) for name, task in tasks.items()
+    }
+
+
+def _documents(planned: PlannedRun, task: str, num_docs: int) -> list[Any]:
+    return list(islice(planned.tasks.tasks[task].eval_docs, num_docs))
+
+
+def _evaluate_checkpoint(checkpoint: Checkpoint, jobs: list[Job], setting: _Setting) -> None:
+    engine = _load(checkpoint, jobs[0], setting.planned.plan)
     meter = PromptMeter(engine)
     for job in jobs:
-        with _log(store, job) as log:
-            progress.resumed(job, len(log))
-            outcome = _evaluate(job, engine.under(job.latents), planned, log, progress)
+        with _log(setting.store, job) as log:
+            setting.progress.resumed(job, len(log))
+            outcome = _evaluate(job, engine.under(job.latents), setting, log)
             usage = meter.measure(job, outcome.samples)
-            store.finish(replace(outcome.result, prompt_usage=usage), outcome.samples)
-        progress.job_finished(job)
+            setting.store.finish(replace(outcome.result, prompt_usage=usage), outcome.samples)
+        setting.progress.job_finished(job)
     del engine, meter
     gc.collect()  # the next checkpoint should not need the memory of two
 
 
-def _evaluate(job: Job, engine: Engine, planned: PlannedRun, log: ResponseLog, progress: Progress) -> JobOutcome:
+def _evaluate(job: Job, engine: Engine, setting: _Setting, log: ResponseLog) -> JobOutcome:
+    planned, progress = setting.planned, setting.progress
     lm = FreeTransformerLM(
         engine,
         seed=job.seed,
@@ -82,7 +118,23 @@ def _evaluate(job: Job, engine: Engine, planned: PlannedRun, log: ResponseLog, p
         on_answer=lambda answer: progress.answered(job, answer),
         verifier=Verifier(num_verified) if (num_verified := planned.plan.engine.num_verified) else None,
     )
-    return evaluate_job(job, planned.tasks.tasks[job.task.name], lm, _provenance([job]))
+    scoring = dict(_provenance([job]))
+    if job.task.name in setting.checked:
+        scoring["own_solutions"] = setting.checked[job.task.name]
+    outcome = evaluate_job(job, planned.tasks.tasks[job.task.name], lm, scoring)
+    return _with_outcomes(job, planned, outcome) if job.task.runs_code else outcome
+
+
+def _with_outcomes(job: Job, planned: PlannedRun, outcome: JobOutcome) -> JobOutcome:
+    """The samples with how their programs ended in the sandbox."""
+    documents = _documents(planned, job.task.name, job.task.num_docs)
+    samples = tuple(
+        replace(
+            sample, details=outcomes(current_session(), job.task.name, documents[sample.doc_id], sample.responses[0])
+        )
+        for sample in outcome.samples
+    )
+    return replace(outcome, samples=samples)
 
 
 def _provenance(jobs: Sequence[Job]) -> Mapping[str, str]:
@@ -100,6 +152,7 @@ def _load(checkpoint: Checkpoint, job: Job, plan: RunPlan) -> Engine:
             device=plan.engine.device,
             batch_size=plan.engine.batch_size,
             prefix_cache=plan.engine.prefix_cache,
+            captures_steps=plan.engine.captures_steps,
             latents=job.latents or LatentPolicy(),
             seed=job.seed,
         )
