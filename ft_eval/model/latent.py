@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ft_eval.model.config import LatentConfig, ModelConfig
-from ft_eval.model.layers import AttentionPlan, Block, RMSNorm
+from ft_eval.model.layers import AttentionPlan, Block, RMSNorm, normal
 
 NO_CODE = -1
 """The code of a position whose R is zero."""
@@ -91,8 +91,7 @@ class PostSampler(nn.Module):
 
     def __init__(self, num_codes: int, hidden_size: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(num_codes, hidden_size))  # (2^H, D)
-        nn.init.normal_(self.weight, std=0.02)
+        self.weight = nn.Parameter(normal(num_codes, hidden_size, std=0.02))  # (2^H, D)
 
     def forward(self, codes: Tensor) -> Tensor:
         """R (B, T, D) for codes (B, T) in [0, 2^H), and zero where a code is NO_CODE."""
@@ -125,8 +124,7 @@ class Latent(nn.Module):
 
     def __init__(self, config: ModelConfig, latent: LatentConfig) -> None:
         super().__init__()
-        self.zeta = nn.Parameter(torch.empty(config.hidden_size))  # ζ (D,)
-        nn.init.normal_(self.zeta, std=0.02)
+        self.zeta = nn.Parameter(normal(config.hidden_size, std=0.02))  # ζ (D,)
         self.encoder = Encoder(config, latent)
         self.mapper = BinaryMapper(latent.num_bits)
         self.post_sampler = PostSampler(latent.num_codes, config.hidden_size)

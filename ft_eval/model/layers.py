@@ -47,6 +47,12 @@ class Memory:
 NOTHING = Memory()
 
 
+def normal(*shape: int, std: float = 1.0) -> Tensor:
+    """Random numbers to start from; on the meta device none, where asking for them would load PyTorch's compiler."""
+    numbers = torch.empty(*shape)
+    return numbers if numbers.is_meta else nn.init.normal_(numbers, std=std)
+
+
 class RMSNorm(nn.Module):
     """x / sqrt(mean(x²) + eps) · weight, over the last dimension (Zhang and Sennrich, 2019)."""
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ft_eval.model.cache import KVCache, Prefix
 from ft_eval.model.config import ModelConfig
 from ft_eval.model.latent import Latent
-from ft_eval.model.layers import AttentionPlan, Block, Memory, RMSNorm
+from ft_eval.model.layers import AttentionPlan, Block, Memory, RMSNorm, normal
 from ft_eval.model.plans import Placement, Planner, additive
 
 
@@ -25,7 +25,8 @@ class Backbone(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        table = normal(config.vocab_size, config.hidden_size)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, _weight=table)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.num_layers))
         self.norm = RMSNorm(config.hidden_size, config.norm_eps)
 
