@@ -1,34 +1,75 @@
-"""`ft-eval report`: from runs on disk to report.html and its tables."""
+"""`ft-eval report`: from runs on disk to report.html and its tables, or to a table in the terminal."""
 
 from pathlib import Path
 
 import click
 
+from ft_eval.cli.options import parse_names
+
+_FILE = click.Path(path_type=Path)
+
 
 @click.command(short_help="Write report.html of one or more runs.")
 @click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN]...")
+@click.option("--output-dir", "-o", type=_FILE, metavar="DIR", help="Where to write; default: the run's folder.")
 @click.option(
-    "--output-dir",
-    "-o",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Where to write; default: the run's folder.",
+    "--format",
+    "form",
+    type=click.Choice(["html", "text"]),
+    default="html",
+    show_default=True,
+    help="html: write the files. text: print the verdicts and write nothing.",
 )
-def report(runs: tuple[Path, ...], output_dir: Path | None) -> None:
+@click.option("--primary", multiple=True, metavar="A,B", help="The tasks and groups that the verdict is about.")
+@click.option(
+    "--checkpoints",
+    "checkpoints_file",
+    type=_FILE,
+    metavar="FILE",
+    help="A checkpoints.toml: its `primary` is taken where --primary is not given.",
+)
+@click.option(
+    "--margin",
+    type=float,
+    metavar="POINTS",
+    help="Differences inside ±POINTS make no practical difference: what is shown to be inside is called equivalent.",
+)
+def report(
+    runs: tuple[Path, ...],
+    output_dir: Path | None,
+    form: str,
+    primary: tuple[str, ...],
+    checkpoints_file: Path | None,
+    margin: float | None,
+) -> None:
     """Write report.html, and beside it scores.csv, scores.md, scores.tex and scores.json.
 
     RUN is a run's folder; without one, the latest run in or under this folder.
     """
-    from ft_eval.errors import StoreError
-    from ft_eval.report import build_report, write_report
-    from ft_eval.store import RunStore, find_latest_run
+    from ft_eval.config import load_checkpoints
+    from ft_eval.report import Terms, build_report, write_report
+    from ft_eval.store import RunStore
 
-    folders = list(runs)
-    if not folders:
-        latest = find_latest_run(Path.cwd())
-        if latest is None:
-            raise StoreError("no run in or under this folder; give a run's folder, or make one with `ft-eval run`")
-        folders = [latest]
-    built = build_report([RunStore.open(folder) for folder in folders])
+    names = parse_names(primary)
+    if not names and checkpoints_file is not None:
+        names = load_checkpoints(checkpoints_file).primary
+    folders = list(runs) or [_latest_run()]
+    terms = Terms(primary=names, margin_points=margin)
+    built = build_report([RunStore.open(folder) for folder in folders], terms=terms)
+    if form == "text":
+        from ft_eval.cli.verdicts import print_verdicts
+
+        print_verdicts(built)
+        return
     for path in write_report(built, output_dir or folders[0]):
         click.echo(str(path))
+
+
+def _latest_run() -> Path:
+    from ft_eval.errors import StoreError
+    from ft_eval.store import find_latest_run
+
+    latest = find_latest_run(Path.cwd())
+    if latest is None:
+        raise StoreError("no run in or under this folder; give a run's folder, or make one with `ft-eval run`")
+    return latest

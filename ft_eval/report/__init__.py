@@ -4,8 +4,10 @@ from ft_eval.report.build import build_report
 from ft_eval.report.catalog import RunReader
 from ft_eval.report.render import render_html, write_report
 from ft_eval.report.scores import ScoreRecord, score_records, scores_frame
-from ft_eval.report.tables import Report, RowKind, Verdict
-from ft_eval.report.text import SummaryRow, summary_rows
+from ft_eval.report.tables import Report, RowKind
+from ft_eval.report.text import SummaryRow, summary_lines, summary_rows
+from ft_eval.report.verdicts import Terms
+from ft_eval.stats import Verdict
 
 __all__ = [
     "Report",
@@ -13,11 +15,13 @@ __all__ = [
     "RunReader",
     "ScoreRecord",
     "SummaryRow",
+    "Terms",
     "Verdict",
     "build_report",
     "render_html",
     "score_records",
     "scores_frame",
+    "summary_lines",
     "summary_rows",
     "write_report",
 ]

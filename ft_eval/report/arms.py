@@ -13,15 +13,15 @@ from ft_eval.report.tables import (
     ArmRow,
     ArmTable,
     Cell,
-    Comparison,
     Contender,
     MetricRow,
     RowKind,
     TaskRow,
     Unit,
-    Verdict,
 )
+from ft_eval.report.verdicts import Comparison
 from ft_eval.report.words import p_text
+from ft_eval.stats import Verdict
 
 _SPOKEN_OF = (LatentSource.PRIOR, LatentSource.POSTERIOR)
 """The arms that a model would be used with; the others are there to be compared with, and stand in the table."""
@@ -82,15 +82,15 @@ def _lead(gain: Comparison, rest: Comparison, metric: MetricRow, *, policy: str,
         left = f"{left} on {count(others, 'item')}"
     if gain.verdict is Verdict.WORSE:
         return f"{amount} against {baseline} under {policy} on {items}, a loss. With Z zeroed {left}, {_status(rest)}."
-    if gain.verdict is Verdict.UNRESOLVED:
+    if gain.verdict in _NO_GAIN:
         return (
-            f"{amount} against {baseline} under {policy} on {items}, which can be chance. "
+            f"{amount} against {baseline} under {policy} on {items}, {_status(gain)}. "
             f"With Z zeroed {left}, {_status(rest)}."
         )
     begin = f"Of {amount} {'over' if metric.higher_is_better else 'against'} {baseline} under {policy} on {items},"
     if _sign(rest, metric) <= 0:
         return f"{begin} nothing remains with Z zeroed: {left}, {_status(rest)}."
-    return f"{begin} {left} remain with Z zeroed{'' if rest.verdict is Verdict.BETTER else ', which can be chance'}."
+    return f"{begin} {left} remain with Z zeroed{'' if rest.verdict is Verdict.BETTER else f', {_status(rest)}'}."
 
 
 def _sign(comparison: Comparison, metric: MetricRow) -> float:
@@ -102,8 +102,10 @@ def _sign(comparison: Comparison, metric: MetricRow) -> float:
 _STATUS = {
     Verdict.BETTER: "a gain",
     Verdict.WORSE: "a loss",
+    Verdict.EQUIVALENT: "which is within the margin",
     Verdict.UNRESOLVED: "which can be chance",
 }
+_NO_GAIN = (Verdict.UNRESOLVED, Verdict.EQUIVALENT)
 
 
 def _status(comparison: Comparison) -> str:
@@ -116,11 +118,12 @@ def _needs_z(arm: Cell, unit: Unit, *, policy: str) -> str:
         return ""
     held, paired = arm.to_zero, arm.to_zero.paired
     items = count(paired.difference.n, "item")
-    text = f"{policy.capitalize()} minus zero: {_amount(held, unit)} on {items}, {p_text(paired)}"
-    if held.verdict is not Verdict.UNRESOLVED:
+    p = p_text(paired, held.p_corrected, held.correction)
+    text = f"{policy.capitalize()} minus zero: {_amount(held, unit)} on {items}, {p}"
+    if held.verdict not in _NO_GAIN:
         return f"{text}: {held.verdict} with Z than without."
     is_gain = arm.comparison is not None and arm.comparison.verdict is Verdict.BETTER
-    return f"{text}, which can be chance{', so these items do not tell whether the gain needs Z' if is_gain else ''}."
+    return f"{text}, {_status(held)}{', so these items do not tell whether the gain needs Z' if is_gain else ''}."
 
 
 def _amount(comparison: Comparison, unit: Unit, *, has_unit: bool = False) -> str:

@@ -1,6 +1,7 @@
 """`build_report`: from run stores to the report's data. Lays nothing out and writes nothing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ft_eval.records import TaskGroup
 from ft_eval.report.arms import make_arm_tables
@@ -12,30 +13,42 @@ from ft_eval.report.evidence import Evidence, gather_evidence
 from ft_eval.report.flips import find_flips
 from ft_eval.report.forest import make_forests
 from ft_eval.report.formats import count
+from ft_eval.report.headline import summarize
+from ft_eval.report.judge import check_terms, find_family, judge_rows
 from ft_eval.report.latent import latent_notes, make_usage_rows
+from ft_eval.report.pooled import make_pooled
 from ft_eval.report.tables import FlipList, Panel, Report, RowKind, TaskRow
-from ft_eval.report.words import panel_sentence, summarize
+from ft_eval.report.verdicts import Terms
+from ft_eval.report.words import panel_sentence
 
+NO_TERMS = Terms()
 MAX_FLIPS = 20
 """Flips shown per task and latent checkpoint."""
 _MAX_SUBTASK_FLIPS = 4
 
 
-def build_report(stores: Sequence[RunReader], *, title: str = "", max_flips: int = MAX_FLIPS) -> Report:
-    """Compare what the runs hold, finished or not; the same runs give the same report.
+def build_report(
+    stores: Sequence[RunReader], *, title: str = "", max_flips: int = MAX_FLIPS, terms: Terms = NO_TERMS
+) -> Report:
+    """Compare what the runs hold, finished or not; the same runs and terms give the same report.
 
     Raises:
-        ReportError: no run, no job, or one checkpoint name for two sets of weights.
+        ReportError: no run, no job, one checkpoint name for two sets of weights, or terms that nothing here meets.
         StoreError: a run can't be read.
     """
     catalog = make_catalog(stores)
+    terms = _with_labels(terms, catalog)
+    check_terms(terms, [*catalog.tasks, *(group.name for group in catalog.groups)])
     matchups, usages = match_up(catalog.contenders), make_usage_rows(catalog)
-    panels = tuple(_panel(catalog, matchup, number, max_flips) for number, matchup in enumerate(matchups, start=1))
+    panels = tuple(
+        _panel(catalog, matchup, number, terms, max_flips) for number, matchup in enumerate(matchups, start=1)
+    )
     return Report(
         title=title or "Latent against baseline",
         created_at=max(store.plan.created_at for store in stores),
         stamps=_stamps(catalog),
-        summary=summarize(panels, len(catalog.missing), len(catalog.entries)),
+        terms=terms,
+        summary=summarize(panels, terms, len(catalog.missing), len(catalog.entries)),
         notes=(*_notes(catalog), *latent_notes(usages)),
         missing=catalog.missing,
         panels=panels,
@@ -49,8 +62,17 @@ def build_report(stores: Sequence[RunReader], *, title: str = "", max_flips: int
     )
 
 
-def _panel(catalog: Catalog, matchup: Matchup, number: int, max_flips: int) -> Panel:
+def _with_labels(terms: Terms, catalog: Catalog) -> Terms:
+    """The primary tasks by the labels that they have here, which say more than a name that stands for several."""
+    labels = {
+        name: [label for label, task in catalog.tasks.items() if name in (label, task.name)] for name in terms.primary
+    }
+    return replace(terms, primary=tuple(dict.fromkeys(one for name in terms.primary for one in labels[name] or [name])))
+
+
+def _panel(catalog: Catalog, matchup: Matchup, number: int, terms: Terms, max_flips: int) -> Panel:
     rows = tuple(_rows(catalog, matchup, max_flips))
+    family, rows = find_family(rows, matchup, terms), judge_rows(rows, matchup, terms)
     return Panel(
         number=number,
         baseline=matchup.baseline,
@@ -58,6 +80,8 @@ def _panel(catalog: Catalog, matchup: Matchup, number: int, max_flips: int) -> P
         sentence=panel_sentence(matchup.baseline, matchup.latents),
         rows=rows,
         forests=make_forests(rows, matchup.latents),
+        family=family,
+        pooled=make_pooled(rows, family, terms),
         arms=make_arm_tables(rows, matchup),
     )
 

@@ -26,6 +26,7 @@ from ft_eval.report.tables import Contender
 
 ContenderKey = tuple[str, str, LatentPolicy | None, int]
 TaskKey = tuple[str, str, int]
+_CONTROLS = frozenset({LatentSource.ZERO, LatentSource.SHUFFLED, LatentSource.FIXED})
 
 
 class RunReader(Protocol):
@@ -139,6 +140,11 @@ def arm_key(contender: Contender) -> tuple[str, str, int]:
 def is_zero(contender: Contender) -> bool:
     """Whether its Z is switched off."""
     return contender.latents is not None and contender.latents.source is LatentSource.ZERO
+
+
+def is_control(contender: Contender) -> bool:
+    """Whether it is there to be compared with and could not be what one goes on with: Z zeroed, fixed, or another's."""
+    return contender.latents is not None and contender.latents.source in _CONTROLS
 
 
 def _contender_key(job: Job) -> ContenderKey:

@@ -12,22 +12,16 @@ from numpy.typing import NDArray
 
 from ft_eval.report.catalog import Matchup
 from ft_eval.report.evidence import Aggregate, Evidence, Pairs
-from ft_eval.report.tables import Cell, Comparison, MetricRow, Unit
-from ft_eval.report.words import comparison_sentence, verdict
-from ft_eval.stats import (
-    Estimate,
-    PairedComparison,
-    compare_macro,
-    compare_paired,
-    macro_estimate,
-    mean_estimate,
-    relative_gain,
-)
+from ft_eval.report.gains import macro_gain, pooled_gain
+from ft_eval.report.heaps import compare_items, compare_strata, item_variance, merge_pairs
+from ft_eval.report.tables import Cell, MetricRow, Unit
+from ft_eval.report.verdicts import Comparison
+from ft_eval.stats import Estimate, cluster_estimate, macro_estimate, mean_estimate
 
 _LOWER_IS_BETTER = frozenset(
     {"perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte", "loss", "nll", "brier_score", "wer", "ter"}
 )
-_NO_MEAN = "the metric is no mean over documents, so there is no paired test"
+NO_MEAN = "the metric is no mean over documents, so there is no paired test"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +49,7 @@ def make_metric_row(question: Question, evidences: Sequence[Evidence], matchup: 
         unit=unit,
         higher_is_better=question.higher_is_better,
         baseline=None if base is None else _score(question, evidences, base),
-        cells=tuple(_cell(question, evidences, latent.label, base, unit) for latent in matchup.latents),
+        cells=tuple(_cell(question, evidences, latent.label, base) for latent in matchup.latents),
     )
 
 
@@ -99,12 +93,12 @@ def _pool(strata: Sequence[NDArray[np.float64]], *, weight_by_size: bool) -> Est
     return macro_estimate([mean_estimate(scores) for scores in strata])
 
 
-def _cell(question: Question, evidences: Sequence[Evidence], label: str, base: str | None, unit: Unit) -> Cell:
+def _cell(question: Question, evidences: Sequence[Evidence], label: str, base: str | None) -> Cell:
     score = _score(question, evidences, label)
     key, paired = (label, question.metric), [] if _is_aggregate(question, evidences) else evidences
-    comparison = _comparison(question, [evidence.pairs.get(key) for evidence in paired], unit)
+    comparison = _comparison(question, evidences, [evidence.pairs.get(key) for evidence in paired])
     why = "" if comparison is not None else _why_no_comparison(question, evidences, label, base)
-    to_zero = _comparison(question, [evidence.zero_pairs.get(key) for evidence in paired], unit)
+    to_zero = _comparison(question, evidences, [evidence.zero_pairs.get(key) for evidence in paired])
     return Cell(label=label, score=score, comparison=comparison, why_empty=why, to_zero=to_zero)
 
 
@@ -121,7 +115,7 @@ def _why_no_comparison(question: Question, evidences: Sequence[Evidence], label:
         return "no baseline here"
     if (state := _state(evidences, base)) != "done":
         return f"baseline {state}"
-    return _NO_MEAN if _is_aggregate(question, evidences) else "no item pairs with one of the baseline"
+    return NO_MEAN if _is_aggregate(question, evidences) else "no item pairs with one of the baseline"
 
 
 def _state(evidences: Sequence[Evidence], label: str) -> str:
@@ -130,28 +124,40 @@ def _state(evidences: Sequence[Evidence], label: str) -> str:
     return next(state for state in ("done", "not finished", "not run") if state in states)
 
 
-def _comparison(question: Question, found: Sequence[Pairs | None], unit: Unit) -> Comparison | None:
-    """What the pairs of one or more tasks say; None where no item pairs."""
-    strata = [(pairs.baseline, pairs.latent) for pairs in found if pairs is not None and pairs.baseline.size]
+def _comparison(question: Question, evidences: Sequence[Evidence], found: Sequence[Pairs | None]) -> Comparison | None:
+    """What the pairs of one or more tasks say, before any correction; None where no item pairs."""
+    strata = [pairs for pairs in found if pairs is not None and pairs.baseline.size]
     if not strata:
         return None
-    paired = _compare(question, strata)
-    baseline = _pool([base for base, _ in strata], weight_by_size=question.weight_by_size)
-    latent = _pool([other for _, other in strata], weight_by_size=question.weight_by_size)
-    decided = verdict(paired, higher_is_better=question.higher_is_better)
+    chance = _chance(question, evidences)
+    if question.weight_by_size or len(strata) == 1:
+        return _compare_heap(question, strata[0] if len(strata) == 1 else merge_pairs(strata), chance)
+    baseline = macro_estimate([_estimate(pairs.baseline, pairs) for pairs in strata])
+    paired = compare_strata(strata, higher_is_better=question.higher_is_better)
     return Comparison(
         baseline=baseline,
-        latent=latent,
+        latent=macro_estimate([_estimate(pairs.latent, pairs) for pairs in strata]),
         paired=paired,
-        gain=relative_gain(baseline.mean, latent.mean),
-        verdict=decided,
-        sentence=comparison_sentence(paired, unit, decided),
+        gain=macro_gain(strata, baseline, paired, chance=chance),
     )
 
 
-def _compare(question: Question, strata: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> PairedComparison:
-    if question.weight_by_size or len(strata) == 1:
-        baseline = np.concatenate([base for base, _ in strata])
-        latent = np.concatenate([other for _, other in strata])
-        return compare_paired(baseline, latent, higher_is_better=question.higher_is_better)
-    return compare_macro(strata, higher_is_better=question.higher_is_better)
+def _compare_heap(question: Question, pairs: Pairs, chance: float) -> Comparison:
+    better = question.higher_is_better
+    return Comparison(
+        baseline=_estimate(pairs.baseline, pairs),
+        latent=_estimate(pairs.latent, pairs),
+        paired=compare_items(pairs, higher_is_better=better, with_sign_flips=question.is_primary),
+        gain=pooled_gain(pairs, chance=chance),
+        variance=item_variance(pairs),
+    )
+
+
+def _estimate(scores: NDArray[np.float64], pairs: Pairs) -> Estimate:
+    return mean_estimate(scores) if pairs.clusters is None else cluster_estimate(scores, pairs.clusters)
+
+
+def _chance(question: Question, evidences: Sequence[Evidence]) -> float:
+    """The score of guessing, for a metric that is the share of right choices."""
+    is_accuracy = question.metric.split("/", maxsplit=1)[0].startswith("acc")
+    return float(np.mean([evidence.chance for evidence in evidences])) if is_accuracy else 0.0

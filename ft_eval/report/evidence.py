@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from ft_eval.records import TaskSpec
 from ft_eval.report.catalog import Catalog, Entry, Matchup, zero_arm
 from ft_eval.report.formats import count, one_line
-from ft_eval.report.frames import Samples, item_frame, metric_column, read_samples
+from ft_eval.report.frames import (
+    Samples,
+    chance_of_guessing,
+    draw_matrix,
+    item_frame,
+    metric_column,
+    read_samples,
+)
 from ft_eval.report.pairing import Pairing, pair_items
 from ft_eval.report.tables import Contender
 
@@ -32,6 +39,11 @@ class Pairs:
     baseline_ids: NDArray[np.int64]
     """The items' document numbers in the baseline's job."""
     latent_ids: NDArray[np.int64]
+    baseline_draws: NDArray[np.float64] | None = None
+    """The same scores before their draws were averaged, (n, K); None where K is 1, or not the same for all items."""
+    latent_draws: NDArray[np.float64] | None = None
+    clusters: NDArray[np.uint64] | None = None
+    """The cluster of each item; None where items are independent, or not all say theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +72,8 @@ class Evidence:
     """By the latent's label."""
     zero_pairs: Mapping[Key, Pairs]
     """The same, with the same checkpoint's scores under zeroed Z in the baseline's place."""
+    chance: float
+    """The score of guessing among the choices; 0 where there are none."""
     states: Mapping[str, str]
     """By contender's label, `done`, `not finished` or `not run`."""
     notes: tuple[str, ...]
@@ -82,8 +96,9 @@ def gather_evidence(catalog: Catalog, matchup: Matchup, label: str) -> Evidence:
         StoreError: samples can't be read.
     """
     contenders = [c for c in (matchup.baseline, *matchup.latents) if c is not None]
-    jobs = [job for contender in contenders if (job := _read(catalog.entry(contender, label), contender))]
     task = catalog.tasks[label]
+    entries = {contender: catalog.entry(contender, label) for contender in contenders}
+    jobs = [job for who, entry in entries.items() if (job := _read(entry, who, task.cluster_field))]
     metrics = _order_metrics(task.metric, jobs)
     pairings, zero_pairings = _pair(jobs, matchup), _pair_with_zero(jobs, matchup)
     scores = {(job.contender.label, m): values for job in jobs for m in metrics if len(values := _scores(job, m))}
@@ -98,15 +113,16 @@ def gather_evidence(catalog: Catalog, matchup: Matchup, label: str) -> Evidence:
         aggregates=aggregates,
         pairs=_pairs_by_metric(pairings, metrics),
         zero_pairs=_pairs_by_metric(zero_pairings, metrics),
+        chance=max((chance_of_guessing(job.samples) for job in jobs), default=0.0),
         states={c.label: _state(catalog.entry(c, label)) for c in contenders},
         notes=tuple(_notes(jobs, pairings, task)),
     )
 
 
-def _read(entry: Entry | None, contender: Contender) -> _Job | None:
+def _read(entry: Entry | None, contender: Contender, cluster_field: str | None) -> _Job | None:
     if entry is None or entry.result is None:
         return None
-    samples = read_samples(entry.store.samples(entry.job.id))
+    samples = read_samples(entry.store.samples(entry.job.id), cluster_field)
     return _Job(contender=contender, entry=entry, samples=samples, items=item_frame(samples))
 
 
@@ -122,24 +138,35 @@ def _order_metrics(primary: str, jobs: Sequence[_Job]) -> tuple[str, ...]:
     return (primary, *sorted(found - {primary}))
 
 
-def _pair(jobs: Sequence[_Job], matchup: Matchup) -> dict[str, Pairing]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Paired:
+    """Two jobs and the items that they share."""
+
+    baseline: _Job
+    latent: _Job
+    pairing: Pairing
+
+
+def _pair(jobs: Sequence[_Job], matchup: Matchup) -> dict[str, _Paired]:
     baseline = next((job for job in jobs if job.contender is matchup.baseline), None)
     if baseline is None:
         return {}
+    return {job.contender.label: _paired(baseline, job) for job in jobs if job.contender in matchup.latents}
+
+
+def _pair_with_zero(jobs: Sequence[_Job], matchup: Matchup) -> dict[str, _Paired]:
+    """Each arm of a latent checkpoint with that checkpoint's arm of zeroed Z."""
+    by_label = {job.contender.label: job for job in jobs}
+    zeros = {job.contender.label: zero_arm(job.contender, matchup.latents) for job in jobs}
     return {
-        job.contender.label: pair_items(baseline.items, job.items) for job in jobs if job.contender in matchup.latents
+        who: _paired(by_label[zero.label], by_label[who])
+        for who, zero in zeros.items()
+        if zero is not None and zero.label in by_label
     }
 
 
-def _pair_with_zero(jobs: Sequence[_Job], matchup: Matchup) -> dict[str, Pairing]:
-    """Each arm of a latent checkpoint with that checkpoint's arm of zeroed Z."""
-    by_label = {job.contender.label: job for job in jobs}
-    pairings = {}
-    for job in jobs:
-        zero = zero_arm(job.contender, matchup.latents)
-        if zero is not None and zero.label in by_label:
-            pairings[job.contender.label] = pair_items(by_label[zero.label].items, job.items)
-    return pairings
+def _paired(baseline: _Job, latent: _Job) -> _Paired:
+    return _Paired(baseline=baseline, latent=latent, pairing=pair_items(baseline.items, latent.items))
 
 
 def _scores(job: _Job, metric: str) -> NDArray[np.float64]:
@@ -155,7 +182,7 @@ def _aggregate(job: _Job, metric: str) -> Aggregate | None:
     if result is None or metric not in result.metrics:
         return None
     score = result.metrics[metric]
-    if not math.isfinite(score) and len(items):
+    if math.isnan(score) or (math.isinf(score) and len(items)):
         return None
     if any(math.isclose(score, mean, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE) for mean in _means(job, metric, items)):
         return None
@@ -170,33 +197,46 @@ def _means(job: _Job, metric: str, items: NDArray[np.float64]) -> list[float]:
     return [float(items.mean()), float(column.mean()), float(column.sum()) / len(column)]
 
 
-def _pairs_by_metric(pairings: Mapping[str, Pairing], metrics: Sequence[str]) -> dict[Key, Pairs]:
-    return {(who, m): pairs for who, p in pairings.items() for m in metrics if (pairs := _pairs(p, m))}
+def _pairs_by_metric(found: Mapping[str, _Paired], metrics: Sequence[str]) -> dict[Key, Pairs]:
+    return {(who, m): pairs for who, paired in found.items() for m in metrics if (pairs := _pairs(paired, m))}
 
 
-def _pairs(pairing: Pairing, metric: str) -> Pairs | None:
-    names = [f"{metric_column(metric)}_{side}" for side in ("baseline", "latent")]
-    if not set(names) <= set(pairing.pairs.columns):
+def _pairs(paired: _Paired, metric: str) -> Pairs | None:
+    frame, names = paired.pairing.pairs, [f"{metric_column(metric)}_{side}" for side in ("baseline", "latent")]
+    if not set(names) <= set(frame.columns):
         return None
-    scored = pairing.pairs.dropna(subset=names)
+    scored = frame.dropna(subset=names)
+    baseline_ids = scored["doc_id_baseline"].to_numpy(dtype=np.int64)
+    latent_ids = scored["doc_id_latent"].to_numpy(dtype=np.int64)
+    is_clustered = len(scored) > 0 and bool(scored["has_cluster_baseline"].all())
     return Pairs(
         baseline=scored[names[0]].to_numpy(dtype=np.float64),
         latent=scored[names[1]].to_numpy(dtype=np.float64),
-        baseline_ids=scored["doc_id_baseline"].to_numpy(dtype=np.int64),
-        latent_ids=scored["doc_id_latent"].to_numpy(dtype=np.int64),
+        baseline_ids=baseline_ids,
+        latent_ids=latent_ids,
+        baseline_draws=draw_matrix(paired.baseline.samples, metric, baseline_ids),
+        latent_draws=draw_matrix(paired.latent.samples, metric, latent_ids),
+        clusters=scored["cluster_baseline"].to_numpy(dtype=np.uint64) if is_clustered else None,
     )
 
 
-def _notes(jobs: Sequence[_Job], pairings: Mapping[str, Pairing], task: TaskSpec) -> list[str]:
+def _notes(jobs: Sequence[_Job], pairings: Mapping[str, _Paired], task: TaskSpec) -> list[str]:
     notes = [f"partial: first {count(task.limit, 'document')}"] if task.limit is not None else []
     for job in jobs:
         notes += _job_notes(job)
-    notes += [f"{who}: {pairing.note}" for who, pairing in pairings.items() if pairing.note]
+    notes += [f"{who}: {found.pairing.note}" for who, found in pairings.items() if found.pairing.note]
+    if task.cluster_field is not None and not all(job.samples.frame["has_cluster"].all() for job in jobs):
+        notes.append(f"not all samples say their {one_line(task.cluster_field)}, so items are taken as independent")
     return notes
 
 
 def _job_notes(job: _Job) -> list[str]:
     who, frame, notes = job.contender.label, job.samples.frame, []
+    if job.entry.job.task.output_type == "loglikelihood_rolling" and job.contender.latents is not None:
+        notes.append(
+            f"{who}: an average over draws from the prior, which lies below the likelihood, and far below it for long "
+            "texts: no loss of this model; `ft-eval probe --texts` gives its bounds beside the baseline's exact value"
+        )
     if num_truncated := int(job.items["is_truncated"].sum()):
         notes.append(
             f"{who}: {count(num_truncated, 'prompt')} of {len(job.items):,} cut on the left to fit the context"

@@ -12,11 +12,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 
-from ft_eval.report.formats import MINUS, NONE, THIN, count, interval, one_line, p_value, percent, score, signed
+from ft_eval.report.formats import MINUS, NONE, THIN, interval, one_line, p_value, score, signed
 from ft_eval.report.scores import ScoreRecord, score_records
-from ft_eval.report.tables import Report, Unit, UsageRow
+from ft_eval.report.tables import Panel, Report, Unit, UsageRow
+from ft_eval.report.text import detectable_text, gain_text, items_text, split_text
+from ft_eval.report.verdicts import Pooled
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def to_json(report: Report) -> str:
@@ -29,6 +31,9 @@ def to_json(report: Report) -> str:
         "stamps": list(report.stamps),
         "summary": [report.summary.headline, *report.summary.lines],
         "notes": list(report.notes),
+        "primary": list(report.terms.primary),
+        "margin_points": report.terms.margin_points,
+        "pooled": [_pooled(panel, one) for panel in report.panels for one in panel.pooled],
         "missing": list(report.missing),
         "latents": [_latent(row) for row in report.usages],
         "attributions": [
@@ -40,6 +45,29 @@ def to_json(report: Report) -> str:
         "scores": [{name: _plain(value) for name, value in asdict(r).items()} for r in score_records(report)],
     }
     return json.dumps(content, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def _pooled(panel: Panel, pooled: Pooled) -> dict[str, object]:
+    """One candidate over all primary tasks, as fractions; better is above 0."""
+    effect, decision = pooled.effect.effect, pooled.decision
+    numbers = {
+        "difference": effect.mean,
+        "difference_low": effect.low,
+        "difference_high": effect.high,
+        "p_value": pooled.effect.p_value,
+        "p_corrected": math.nan if decision is None else decision.p_value,
+        "spread": pooled.effect.spread,
+        "p_heterogeneity": pooled.effect.p_heterogeneity,
+    }
+    return {
+        "latent": pooled.label,
+        "baseline": panel.baseline.label if panel.baseline else "",
+        "tasks": list(panel.family.tasks),
+        "num_tasks": pooled.num_tasks,
+        "num_tests": panel.family.num_tests,
+        **{name: _plain(value) for name, value in numbers.items()},
+        "verdict": None if decision is None else decision.verdict.value,
+    }
 
 
 def _latent(row: UsageRow) -> dict[str, object]:
@@ -97,14 +125,16 @@ class PaperRow:
     difference: str
     interval: str
     relative_gain: str
+    smallest_detectable: str
     split: str
     p_value: str
+    p_corrected: str
     verdict: str
 
 
 _HEADINGS = (
     "Task", "Metric", "Latent", "Items", "Baseline", "Latent score", "Difference", "95 % interval", "Relative gain",
-    "Gained/lost/equal", "p", "Verdict",
+    "Smallest detectable", "Better/worse/equal", "p", "p corrected", "Verdict",
 )  # fmt: skip
 
 
@@ -115,22 +145,20 @@ def paper_rows(report: Report) -> tuple[PaperRow, ...]:
 
 def _paper_row(record: ScoreRecord) -> PaperRow:
     unit = Unit(record.unit)
-    gain = percent(record.relative_gain_percent)
-    if record.relative_gain_reason:
-        gain = f"undefined ({record.relative_gain_reason})"
-    split = f"{record.num_wins}/{record.num_losses}/{record.num_ties}" if record.num_pairs else NONE
     return PaperRow(
         task=record.task,
         metric=record.metric,
         latent=record.latent or NONE,
-        num_items=count(record.num_items),
+        num_items=items_text(record),
         baseline_score=_with_stderr(record.baseline_score, record.baseline_stderr, unit),
         latent_score=_with_stderr(record.latent_score, record.latent_stderr, unit),
         difference=signed(record.difference, unit),
         interval=interval(record.difference_low, record.difference_high, unit),
-        relative_gain=gain,
-        split=split,
+        relative_gain=gain_text(record),
+        smallest_detectable=detectable_text(record),
+        split=split_text(record),
         p_value=f"{p_value(record.p_value)} ({record.test})" if record.test else NONE,
+        p_corrected=f"{p_value(record.p_corrected)} ({record.correction})" if record.correction else NONE,
         verdict=record.verdict or record.why_empty,
     )
 

@@ -19,7 +19,8 @@ def make_forests(rows: Sequence[TaskRow], latents: Sequence[Contender]) -> tuple
     found = [(row, cell) for row in shown for cell in row.primary.cells if _has_interval(cell)]
     if not found:
         return ()
-    scale = _Scale([_ends(cell) for _, cell in found])
+    bands = [(-_unseen(cell), _unseen(cell)) for _, cell in found]
+    scale = _Scale([*(_ends(cell) for _, cell in found), *bands])
     plots = [(latent.label, [(row, cell) for row, cell in found if cell.label == latent.label]) for latent in latents]
     return tuple(
         Forest(
@@ -73,9 +74,15 @@ def _ends(cell: Cell) -> tuple[float, float]:
     return 100.0 * difference.low, 100.0 * difference.high
 
 
+def _unseen(cell: Cell) -> float:
+    """The smallest detectable difference in points; 0 where it is not known."""
+    found = cell.comparison.detectable if cell.comparison else None
+    return 0.0 if found is None or math.isnan(found.difference) else found.points
+
+
 def _bar(row: TaskRow, cell: Cell, scale: _Scale) -> ForestBar:
     assert cell.comparison is not None, "only cells with an interval are drawn"
-    (low, high), difference = _ends(cell), cell.comparison.paired.difference
+    (low, high), difference, unseen = _ends(cell), cell.comparison.paired.difference, _unseen(cell)
     return ForestBar(
         name=row.name,
         text=signed(difference.mean, Unit.POINTS),
@@ -83,4 +90,5 @@ def _bar(row: TaskRow, cell: Cell, scale: _Scale) -> ForestBar:
         low=scale.position(low),
         mean=scale.position(100.0 * difference.mean),
         high=scale.position(high),
+        unseen=(scale.position(-unseen), scale.position(unseen)) if unseen else None,
     )

@@ -58,6 +58,11 @@ def signed(value: float, unit: Unit) -> str:
     return _signed_decimal(100 * value)
 
 
+def unsigned(value: float, unit: Unit) -> str:
+    """The size of a difference, with the digits of `signed`."""
+    return signed(abs(value), unit).removeprefix("+")
+
+
 def interval(low: float, high: float, unit: Unit) -> str:
     """The ends of an interval of differences, `[−1.0, +2.1]`."""
     return NONE if math.isnan(low) or math.isnan(high) else f"[{signed(low, unit)}, {signed(high, unit)}]"

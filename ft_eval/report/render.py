@@ -14,11 +14,13 @@ from markupsafe import Markup
 from ft_eval.report import formats
 from ft_eval.report.catalog import policy_text
 from ft_eval.report.exports import to_csv, to_json, to_latex, to_markdown
-from ft_eval.report.tables import Report, Verdict
+from ft_eval.report.tables import Report
+from ft_eval.report.words import gain_interval_text
 from ft_eval.resources import templates_dir
+from ft_eval.stats import Verdict
 from ft_eval.store.files import make_folder, write_atomically
 
-MARKS = {Verdict.BETTER: "▲", Verdict.WORSE: "▼", Verdict.UNRESOLVED: "○"}
+MARKS = {Verdict.BETTER: "▲", Verdict.WORSE: "▼", Verdict.EQUIVALENT: "◆", Verdict.UNRESOLVED: "○"}
 """A shape for each verdict, so that colour is never alone."""
 
 
@@ -62,6 +64,7 @@ def page_environment() -> ImmutableSandboxedEnvironment:
         bits_per_token=formats.bits_per_token,
         breakable=_breakable,
         count=formats.count,
+        gain_interval=gain_interval_text,
         interval=formats.interval,
         magnitude=formats.magnitude,
         mark=_mark,
@@ -73,6 +76,7 @@ def page_environment() -> ImmutableSandboxedEnvironment:
         score=formats.score,
         seconds=formats.seconds,
         signed=formats.signed,
+        unsigned=formats.unsigned,
     )
     return environment
 

@@ -10,7 +10,8 @@ import pandas as pd
 
 from ft_eval.report.catalog import policy_text
 from ft_eval.report.formats import one_line
-from ft_eval.report.tables import Cell, Comparison, MetricRow, Panel, Report, TaskRow
+from ft_eval.report.tables import Cell, MetricRow, Panel, Report, TaskRow
+from ft_eval.report.verdicts import Comparison
 from ft_eval.stats import Estimate
 
 
@@ -51,13 +52,36 @@ class ScoreRecord:
     interval_method: str = ""
     relative_gain_percent: float = math.nan
     relative_gain_reason: str = ""
+    """Why there is no gain, though there is a difference."""
+    relative_gain_low_percent: float = math.nan
+    relative_gain_high_percent: float = math.nan
+    gain_method: str = ""
+    smallest_detectable: float = math.nan
+    """The difference that is found with 80 % power at `level`; not signed."""
+    smallest_detectable_percent: float = math.nan
+    """The same relative to the baseline."""
+    level: float = math.nan
+    """The level that the correction leaves to one test in the worst case."""
+    num_baseline_draws: int = 1
+    """Draws per item that were averaged."""
+    num_latent_draws: int = 1
+    num_clusters: int | None = None
     p_value: float = math.nan
+    """Of the test alone."""
     p_exact: float = math.nan
+    p_permutation: float = math.nan
+    p_corrected: float = math.nan
+    """The one that decides."""
+    correction: str = ""
+    """Empty where there is none."""
     test: str = ""
     num_wins: int = 0
     num_losses: int = 0
     num_ties: int = 0
     verdict: str = ""
+    verdict_reason: str = ""
+    is_in_family: bool = False
+    """Whether the verdict sentence counts it: a candidate on a primary task."""
     num_zero_pairs: int = 0
     """Items that this arm and the same checkpoint's with Z zeroed were both scored on."""
     difference_to_zero: float = math.nan
@@ -65,6 +89,7 @@ class ScoreRecord:
     difference_to_zero_low: float = math.nan
     difference_to_zero_high: float = math.nan
     p_value_to_zero: float = math.nan
+    p_corrected_to_zero: float = math.nan
     verdict_to_zero: str = ""
     why_empty: str = ""
     """Why there is no score or no comparison."""
@@ -110,6 +135,7 @@ def _record(panel: Panel, row: TaskRow, metric: MetricRow, place: int) -> ScoreR
         num_items=max((estimate.n for estimate in (metric.baseline, cell.score) if estimate), default=0),
         why_empty=cell.why_empty if latent else "no latent checkpoint beside it",
         notes="; ".join(row.notes),
+        is_in_family=metric.is_primary and row.name in panel.family.tasks and cell.label in panel.family.candidates,
     )
     record = _with_scores(record, metric.baseline, cell.score)
     if cell.to_zero is not None:
@@ -134,14 +160,16 @@ def _with_zero(record: ScoreRecord, comparison: Comparison) -> ScoreRecord:
         difference_to_zero_low=difference.low,
         difference_to_zero_high=difference.high,
         p_value_to_zero=paired.p_value,
+        p_corrected_to_zero=comparison.p_corrected,
         verdict_to_zero=comparison.verdict.value,
     )
 
 
 def _with_comparison(record: ScoreRecord, comparison: Comparison) -> ScoreRecord:
     paired, difference = comparison.paired, comparison.paired.difference
+    record = _with_power(_with_scores(record, comparison.baseline, comparison.latent), comparison)
     return replace(
-        _with_scores(record, comparison.baseline, comparison.latent),
+        record,
         num_pairs=difference.n,
         num_items=difference.n,
         difference=difference.mean,
@@ -151,11 +179,36 @@ def _with_comparison(record: ScoreRecord, comparison: Comparison) -> ScoreRecord
         interval_method=difference.method,
         relative_gain_percent=comparison.gain.percent,
         relative_gain_reason=comparison.gain.reason,
+        relative_gain_low_percent=comparison.gain.low,
+        relative_gain_high_percent=comparison.gain.high,
+        gain_method="" if comparison.gain.reason else comparison.gain.method,
         p_value=paired.p_value,
         p_exact=math.nan if paired.p_exact is None else paired.p_exact,
+        p_permutation=math.nan if paired.p_permutation is None else paired.p_permutation,
+        p_corrected=comparison.p_corrected,
+        correction=comparison.correction,
         test=paired.test,
         num_wins=paired.num_wins,
         num_losses=paired.num_losses,
         num_ties=paired.num_ties,
         verdict=comparison.verdict.value,
+        verdict_reason=comparison.reason,
+    )
+
+
+def _with_power(record: ScoreRecord, comparison: Comparison) -> ScoreRecord:
+    paired, found = comparison.paired, comparison.detectable
+    record = replace(
+        record,
+        num_baseline_draws=paired.num_baseline_draws,
+        num_latent_draws=paired.num_latent_draws,
+        num_clusters=paired.num_clusters,
+    )
+    if found is None:
+        return record
+    return replace(
+        record,
+        smallest_detectable=found.difference,
+        smallest_detectable_percent=found.percent,
+        level=found.target.alpha,
     )

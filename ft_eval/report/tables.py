@@ -3,6 +3,7 @@
 Report
  + Summary                           the verdict in sentences
  + Panel, one per baseline           a baseline and the latent checkpoints that are held to it
+    + Family, Pooled                 the tests that are corrected together, and all primary tasks in one (`verdicts.py`)
     + TaskRow                        a task, a group such as mmlu, or a task of a group
        + MetricRow, primary first    one metric: the baseline's score and a Cell per latent checkpoint
           + Cell, Comparison         the latent's score, and what the pairs say
@@ -18,7 +19,8 @@ from enum import StrEnum
 
 from ft_eval.records import Checkpoint, LatentPolicy, PromptUsage
 from ft_eval.report.cards import AskedAgain, CostRow, RunCard, TaskCard
-from ft_eval.stats import Estimate, PairedComparison, RelativeGain
+from ft_eval.report.verdicts import Comparison, Family, Pooled, Terms
+from ft_eval.stats import Estimate, Verdict
 
 
 class Unit(StrEnum):
@@ -28,14 +30,6 @@ class Unit(StrEnum):
     """Scores in [0, 1], shown times 100; differences are percentage points."""
     RAW = "raw"
     """Shown as they are, such as a perplexity."""
-
-
-class Verdict(StrEnum):
-    """What one comparison says at the 5 % level, two-sided, without a correction for the number of comparisons."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    UNRESOLVED = "unresolved"
 
 
 class RowKind(StrEnum):
@@ -65,20 +59,6 @@ class Contender:
     checkpoint: Checkpoint
     latents: LatentPolicy | None
     seed: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """A latent checkpoint against its baseline, or against itself with Z zeroed, on one metric."""
-
-    baseline: Estimate
-    """The score of what it is held to, over the pairs."""
-    latent: Estimate
-    paired: PairedComparison
-    gain: RelativeGain
-    verdict: Verdict
-    sentence: str
-    """The result in a plain sentence, with the number of items that it rests on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +158,8 @@ class ForestBar:
     low: float
     mean: float
     high: float
+    unseen: tuple[float, float] | None
+    """The band around zero of differences that the run would mostly have missed; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +231,9 @@ class Panel:
     rows: tuple[TaskRow, ...]
     """Each group is followed by its tasks."""
     forests: tuple[Forest, ...]
+    family: Family
+    pooled: tuple[Pooled, ...]
+    """One per candidate that has a comparison in points."""
     arms: tuple[ArmTable, ...] = ()
 
 
@@ -269,6 +254,7 @@ class Report:
     """When the newest run was planned, UTC; never the time of the report."""
     stamps: tuple[str, ...]
     """What makes the report partial, in a few words each; empty for whole runs."""
+    terms: Terms
     summary: Summary
     notes: tuple[str, ...]
     missing: tuple[str, ...]

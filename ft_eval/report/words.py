@@ -1,4 +1,4 @@
-"""The report's sentences: what a comparison says, and what all of them say together. Knows no HTML.
+"""The report's sentences about one comparison, and who is compared with whom. Knows no HTML.
 
 The rule: a gain and a loss are spoken of in the same words, and a difference is never named without the number of items
 that it rests on.
@@ -6,56 +6,55 @@ that it rests on.
 
 import math
 
-from ft_eval.report.formats import count, interval, p_value, percent, signed
-from ft_eval.report.tables import (
-    Cell,
-    Comparison,
-    Contender,
-    Panel,
-    RowKind,
-    Summary,
-    TaskRow,
-    Unit,
+from ft_eval.report.formats import count, interval, p_value, percent, signed, unsigned
+from ft_eval.report.tables import Contender, Unit
+from ft_eval.report.verdicts import Comparison
+from ft_eval.stats import (
+    DetectableEffect,
+    PairedComparison,
+    RelativeGain,
     Verdict,
+    detectable_mean,
+    draws_needed,
 )
-from ft_eval.stats import PairedComparison
 
-LEVEL = 0.05
 _FEW_CHANGES = 10
 
 
-def verdict(paired: PairedComparison, *, higher_is_better: bool) -> Verdict:
-    """BETTER or WORSE where p < 0.05, two-sided and uncorrected; UNRESOLVED otherwise and where p is undefined."""
-    mean = paired.difference.mean
-    if math.isnan(paired.p_value) or paired.p_value >= LEVEL or mean == 0:
-        return Verdict.UNRESOLVED
-    return Verdict.BETTER if (mean > 0) is higher_is_better else Verdict.WORSE
-
-
-def comparison_sentence(paired: PairedComparison, unit: Unit, decided: Verdict) -> str:
+def comparison_sentence(comparison: Comparison, unit: Unit) -> str:
     """One comparison in a sentence, such as `+10.0 points rest on 2 items of 20: 3 gained, 1 lost; p = 0.38 …`."""
+    paired = comparison.paired
     if not paired.difference.n:
         return f"No test: {paired.difference.reason or paired.reason}."
     changed = paired.num_wins + paired.num_losses
     if not changed:
-        return _no_change(paired, unit)
-    return f"{_what_it_rests_on(paired, unit)}; {p_text(paired)}. {_weight(decided, changed)}"
+        text = _no_change(paired, unit)
+        return f"{text} {_weight(comparison, changed, unit)}" if comparison.verdict is Verdict.EQUIVALENT else text
+    p = p_text(paired, comparison.p_corrected, comparison.correction)
+    return f"{_what_it_rests_on(paired, unit)}; {p}. {_weight(comparison, changed, unit)}"
 
 
 def _no_change(paired: PairedComparison, unit: Unit) -> str:
     bounds = paired.difference
-    text = f"No score changes on {count(bounds.n, 'item')}"
+    text = f"No score changes on {_items(paired)}"
     if not paired.is_binary:
         return f"{text}."
     return f"{text}; the 95 % interval is still {interval(bounds.low, bounds.high, unit)} points."
 
 
+def _items(paired: PairedComparison) -> str:
+    """`20 items`, `20 items × 8 draws`, `20 items in 5 clusters`."""
+    draws = max(paired.num_latent_draws, paired.num_baseline_draws)
+    text = count(paired.difference.n, "item") + (f" × {count(draws, 'draw')}" if draws > 1 else "")
+    return text if paired.num_clusters is None else f"{text} in {count(paired.num_clusters, 'cluster')}"
+
+
 def _what_it_rests_on(paired: PairedComparison, unit: Unit) -> str:
     n, net = paired.difference.n, abs(paired.num_wins - paired.num_losses)
-    amount = signed(paired.difference.mean, unit) + (" points" if unit is Unit.POINTS else "")
+    amount = amount_text(paired.difference.mean, unit)
     if not paired.is_binary:
         split = f"{paired.num_wins:,} better, {paired.num_losses:,} worse, {paired.num_ties:,} equal"
-        return f"{amount} over {count(n, 'item')}: {split}"
+        return f"{amount} over {_items(paired)}: {split}"
     split = f"{paired.num_wins:,} gained, {paired.num_losses:,} lost"
     if not net:
         return f"No net change on {count(n, 'item')}: {split}"
@@ -63,19 +62,92 @@ def _what_it_rests_on(paired: PairedComparison, unit: Unit) -> str:
     return f"{amount} {verb} on {count(net, 'item')} of {n:,}: {split}"
 
 
-def p_text(paired: PairedComparison) -> str:
-    """`p = 0.38 (mid-p McNemar; exact 0.63)`, or why there is none."""
+def amount_text(value: float, unit: Unit) -> str:
+    """A difference with its unit: `+3.2 points`."""
+    return signed(value, unit) + (" points" if unit is Unit.POINTS else "")
+
+
+def p_text(paired: PairedComparison, p_corrected: float = math.nan, correction: str = "") -> str:
+    """`p = 0.38 (mid-p McNemar; exact 0.63)`, corrected where it was, or why there is none."""
     if math.isnan(paired.p_value):
         return f"p undefined ({paired.reason})"
     exact = "" if paired.p_exact is None else f"; exact {p_value(paired.p_exact)}"
-    return f"p = {p_value(paired.p_value)} ({paired.test}{exact})"
+    flips = "" if paired.p_permutation is None else f"; sign flips {p_value(paired.p_permutation)}"
+    text = f"p = {p_value(paired.p_value)} ({paired.test}{exact}{flips})"
+    return f"{text}, corrected {p_value(p_corrected)} ({correction})" if correction else text
 
 
-def _weight(decided: Verdict, num_changed: int) -> str:
-    if decided is Verdict.UNRESOLVED:
-        return "This can be chance."
+def _weight(comparison: Comparison, num_changed: int, unit: Unit) -> str:
+    if comparison.verdict is Verdict.EQUIVALENT:
+        return "Equivalent: the 90 % interval lies inside the margin."
+    if comparison.verdict is Verdict.UNRESOLVED:
+        return f"This can be chance{_what_was_visible(comparison.detectable, unit)}."
     few = f", but only {count(num_changed, 'item')} changed" if num_changed < _FEW_CHANGES else ""
-    return f"This is unlikely to be chance{few}."
+    small = ", and smaller than the margin" if comparison.is_within_margin else ""
+    return f"This is unlikely to be chance{few}{small}."
+
+
+def _what_was_visible(found: DetectableEffect | None, unit: Unit) -> str:
+    if found is None or math.isnan(found.difference):
+        return ""
+    return f"; a difference of {detectable_text(found, unit)} would be found 4 times in 5"
+
+
+def detectable_text(found: DetectableEffect, unit: Unit) -> str:
+    """The smallest detectable difference, `3.0 points (7.5 %)`."""
+    noun = f" points{relative_text(found.percent)}" if unit is Unit.POINTS else relative_text(found.percent)
+    return f"{unsigned(found.difference, unit)}{noun}"
+
+
+def relative_text(value: float) -> str:
+    """` (7.5 %)`, or nothing where there is no number, or none that says anything."""
+    return "" if math.isnan(value) or value > 1_000 else f" ({percent(value).removeprefix('+')} of the baseline)"
+
+
+def gain_text(gain: RelativeGain) -> str:
+    """`+12.5 % [+1.0 %, +25.2 %]`, or why it is left out."""
+    if gain.reason:
+        return f"left out ({gain.reason})"
+    if math.isnan(gain.low) or math.isnan(gain.high):
+        return percent(gain.percent)
+    return f"{percent(gain.percent)} {gain_interval_text(gain)}"
+
+
+def gain_interval_text(gain: RelativeGain) -> str:
+    """The ends of the gain's interval, `[+1.0 %, +25.2 %]`."""
+    return f"[{percent(gain.low)}, {percent(gain.high)}]"
+
+
+def resolving_sentence(comparison: Comparison, unit: Unit) -> str:
+    """What would tell a true difference of the size seen from chance; empty where nothing sensible can be said."""
+    paired, found = comparison.paired, comparison.detectable
+    size = abs(paired.difference.mean)
+    if comparison.verdict is not Verdict.UNRESOLVED or found is None or math.isnan(found.difference) or size == 0.0:
+        return ""
+    if size >= found.difference or paired.num_clusters is not None or "stratified" in paired.test:
+        return ""
+    n, variance = paired.difference.n, paired.difference.stderr**2 * paired.difference.n
+    items = _about(n * (detectable_mean(n, variance, target=found.target).difference / size) ** 2)
+    amount = amount_text(paired.difference.mean, unit)
+    begin = f"Were {amount} the true difference, it would be found 4 times in 5 with"
+    if comparison.variance is None:
+        return f"{begin} {items}."
+    draws = draws_needed(
+        size,
+        n,
+        comparison.variance,
+        baseline_draws=paired.num_baseline_draws,
+        target=found.target,
+    )
+    if draws.num_draws is None:
+        return f"{begin} {items}; no K resolves it on these."
+    return f"{begin} K = {draws.num_draws:,} draws per item, or with {items}."
+
+
+def _about(num_items: float) -> str:
+    """`about 1,200 items`, two digits of it: what can be detected shrinks like 1 / √n."""
+    step = 10 ** max(0, math.floor(math.log10(num_items)) - 1)
+    return f"about {math.ceil(num_items / step) * step:,} items"
 
 
 def panel_sentence(baseline: Contender | None, latents: tuple[Contender, ...]) -> str:
@@ -88,98 +160,3 @@ def panel_sentence(baseline: Contender | None, latents: tuple[Contender, ...]) -
         return f"{baseline.label} is shown alone: no latent checkpoint in these runs names it as its baseline."
     who = ", ".join(latent.label for latent in latents)
     return f"{who} against {baseline.label}, on the same items."
-
-
-def summarize(panels: tuple[Panel, ...], num_missing: int, num_jobs: int) -> Summary:
-    """All panels in a headline and a few lines. Tasks of a group are spoken of through their group."""
-    found = [
-        (panel, row, cell, cell.comparison)
-        for panel in panels
-        for row in panel.rows
-        if row.kind is not RowKind.SUBTASK
-        for cell in row.primary.cells
-        if cell.comparison is not None
-    ]
-    so_far = f"So far, with {num_missing} of {count(num_jobs, 'job')} unfinished: " if num_missing else ""
-    if not found:
-        nothing = _nothing_compared(panels)
-        return Summary(headline=so_far + nothing if so_far else nothing[0].upper() + nothing[1:], lines=())
-    if len(found) == 1:
-        panel, row, cell, comparison = found[0]
-        return Summary(headline=so_far + _single_headline(panel, row, cell, comparison), lines=(comparison.sentence,))
-    lines = [_tally_line(panel, latent) for panel in panels for latent in panel.latents if panel.baseline]
-    headline = lines[0] if len(lines) == 1 else _grand_tally([comparison for *_, comparison in found])
-    rest = [] if len(lines) == 1 else lines
-    rest += _largest_unresolved([(row, cell, comparison) for _, row, cell, comparison in found])
-    return Summary(headline=so_far + headline, lines=(*rest, _multiplicity(len(found))))
-
-
-def _nothing_compared(panels: tuple[Panel, ...]) -> str:
-    if any(panel.baseline and panel.latents for panel in panels):
-        return "no task has been finished by both a latent checkpoint and its baseline yet, so there is no comparison."
-    return "no latent checkpoint stands beside its baseline in these runs, so there is no comparison."
-
-
-_RELATION = {
-    Verdict.BETTER: "is better than",
-    Verdict.WORSE: "is worse than",
-    Verdict.UNRESOLVED: "cannot be told apart from",
-}
-
-
-def _single_headline(panel: Panel, row: TaskRow, cell: Cell, comparison: Comparison) -> str:
-    difference, unit = comparison.paired.difference, row.primary.unit
-    base = panel.baseline.label if panel.baseline else ""
-    amount = signed(difference.mean, unit) + (" points" if unit is Unit.POINTS else "")
-    bounds = interval(difference.low, difference.high, unit)
-    return f"{cell.label} {_RELATION[comparison.verdict]} {base} on {row.name}: {amount} {bounds}."
-
-
-def _tally_line(panel: Panel, latent: Contender) -> str:
-    comparisons = [
-        cell.comparison
-        for row in panel.rows
-        if row.kind is not RowKind.SUBTASK
-        for cell in row.primary.cells
-        if cell.label == latent.label and cell.comparison
-    ]
-    base, number = panel.baseline.label if panel.baseline else "", _tally(comparisons)
-    return (
-        f"{latent.label} is better than {base} on {number[Verdict.BETTER]} of {count(len(comparisons), 'task')}, "
-        f"worse on {number[Verdict.WORSE]}, and not told apart on {number[Verdict.UNRESOLVED]}."
-    )
-
-
-def _grand_tally(comparisons: list[Comparison]) -> str:
-    number = _tally(comparisons)
-    return (
-        f"In {count(len(comparisons), 'comparison')} with a baseline, a latent checkpoint is better in "
-        f"{number[Verdict.BETTER]}, worse in {number[Verdict.WORSE]}, and not told apart in "
-        f"{number[Verdict.UNRESOLVED]}."
-    )
-
-
-def _tally(comparisons: list[Comparison]) -> dict[Verdict, int]:
-    return {verdict: sum(c.verdict is verdict for c in comparisons) for verdict in Verdict}
-
-
-def _largest_unresolved(found: list[tuple[TaskRow, Cell, Comparison]]) -> list[str]:
-    """The largest relative change that can be chance: the one a reader is most likely to be misled by."""
-    candidates = [
-        item for item in found if item[2].verdict is Verdict.UNRESOLVED and not math.isnan(item[2].gain.percent)
-    ]
-    if not candidates:
-        return []
-    row, cell, comparison = max(candidates, key=lambda item: abs(item[2].gain.percent))
-    if not comparison.gain.percent:
-        return []
-    change = f"{percent(comparison.gain.percent)} ({cell.label} on {row.name})"
-    return [f"The largest relative change that can be chance is {change}: {comparison.sentence}"]
-
-
-def _multiplicity(num_comparisons: int) -> str:
-    at_least_one = 1.0 - (1.0 - LEVEL) ** num_comparisons
-    return (
-        f"p values are two-sided and not corrected for the {num_comparisons} comparisons: were they independent and no "
-        f"difference true, at least one would still fall below 0.05 with a chance of {100 * at_least_one:.0f} %."
-    )

@@ -8,8 +8,9 @@ import pytest
 
 from ft_eval.records import Job, SampleResult, TaskGroup
 from ft_eval.report import Report, RowKind, Verdict, build_report
-from ft_eval.report.tables import Cell, Comparison, TaskRow, Unit
-from ft_eval.stats import compare_macro, compare_paired, mean_estimate
+from ft_eval.report.tables import Cell, TaskRow, Unit
+from ft_eval.report.verdicts import Comparison
+from ft_eval.stats import compare_draws, compare_macro, compare_paired, mean_estimate
 from tests.report.example import example_report
 from tests.report.fakes import FakeStore, baseline, digest, job, latent, result, sample, store, task
 
@@ -43,10 +44,12 @@ def test_a_gain_says_how_few_items_it_rests_on():
     report = build_report([two_arms(*THREE_GAINED)])
     expected = (
         "+10.0 points rest on 2 items of 20: 3 gained, 1 lost; p = 0.38 (mid-p McNemar; exact 0.63). "
-        "This can be chance."
+        "This can be chance; a difference of 31.3 points (78.3\u202f% of the baseline) would be found 4 times in 5."
     )
     assert comparison_of(report).sentence == expected
-    assert report.summary.lines == (expected,)
+    assert report.summary.lines[0] == expected
+    assert report.summary.lines[1].startswith("Were +10.0 points the true difference, it would be found 4 times in 5")
+    assert report.summary.lines[2] == "p is two-sided, of one test."
     assert report.summary.headline.startswith("latent cannot be told apart from base on gsm8k: +10.0 points [")
 
 
@@ -70,18 +73,20 @@ def test_numbers_are_those_of_the_pairs():
     assert comparison.gain.percent == pytest.approx(25.0)
 
 
-def test_a_baseline_of_zero_leaves_the_gain_undefined_with_the_reason():
+def test_a_baseline_that_may_be_zero_leaves_the_gain_out_with_the_reason():
     gain = comparison_of(build_report([two_arms([0.0] * 5, [1.0] + [0.0] * 4)])).gain
     assert math.isnan(gain.percent)
-    assert gain.reason == "baseline 0"
+    assert gain.reason == "the baseline's 95 % interval reaches 0"
+    assert gain.difference == pytest.approx(0.2)
 
 
 def test_continuous_scores_get_the_paired_t():
     rng = np.random.default_rng(3)
     base, other = rng.random(20), rng.random(20)
     comparison = comparison_of(build_report([two_arms(base.tolist(), other.tolist())]))
-    assert comparison.paired == compare_paired(base, other)
+    assert comparison.paired == compare_draws(base, other)
     assert "paired t" in comparison.sentence
+    assert "sign flips" in comparison.sentence
 
 
 def test_draws_are_averaged_per_document_before_any_test():
@@ -89,7 +94,9 @@ def test_draws_are_averaged_per_document_before_any_test():
     base = [sample(BASE, i, float(i > 2)) for i in range(5)]
     comparison = comparison_of(build_report([store({BASE: base, LATENT: draws})]))
     assert comparison.paired.difference.n == 5
-    assert comparison.paired == compare_paired([0, 0, 0, 1, 1], [0, 0.25, 0.5, 0.75, 1.0])
+    scores = [[float(k < i) for k in range(4)] for i in range(5)]
+    assert comparison.paired == compare_draws([0, 0, 0, 1, 1], scores)
+    assert (comparison.paired.num_baseline_draws, comparison.paired.num_latent_draws) == (1, 4)
 
 
 def test_lower_is_better_turns_the_verdict_and_not_the_difference():
@@ -111,6 +118,13 @@ def test_an_item_without_a_score_is_counted_and_never_wrong():
     assert note.startswith("latent: 1 sample of 10 could not be scored")
     assert "sandbox: no memory ×1" in note
     assert report.notes == ("1 document could not be scored; see the tasks' remarks",)
+
+
+def test_a_latents_likelihood_of_whole_texts_is_called_no_loss():
+    rolling = task("wikitext", output_type="loglikelihood_rolling")
+    (note,) = only_row(build_report([store({job(arm, rolling): [1.0, 0.5] for arm in (baseline(), latent())})])).notes
+    assert note.startswith("latent: an average over draws from the prior, which lies below the likelihood")
+    assert "no loss of this model" in note
 
 
 def test_cut_prompts_are_counted():
@@ -252,12 +266,13 @@ def test_an_unfinished_group_is_partial():
     assert comparison.paired.difference.n == 34
 
 
-def test_many_comparisons_are_summed_up_with_the_most_misleading_one_and_no_correction_is_claimed():
+def test_many_comparisons_are_one_sentence_with_the_most_misleading_one_and_the_correction_below():
     report = example_report()
     text = " ".join([report.summary.headline, *report.summary.lines])
-    assert report.summary.headline.startswith("In 15 comparisons with a baseline")
+    assert report.summary.headline.startswith("Best of 3 candidates: κ-1/4 is better than base-1.5B on the mean of 5")
+    assert "Task by task: 1 better, 0 worse, 4 unresolved." in report.summary.headline
     assert "The largest relative change that can be chance is +33.3" in text
-    assert "not corrected for the 15 comparisons" in text
+    assert "corrected by Holm for 15 tests: 5 primary tasks (all tasks here, since none were declared) × 3" in text
 
 
 def test_several_latents_have_one_cell_each_in_order():
@@ -269,7 +284,8 @@ def test_several_latents_have_one_cell_each_in_order():
 
 
 def test_the_same_runs_give_the_same_report():
-    assert build_report([two_arms(*THREE_GAINED)]) == build_report([two_arms(*THREE_GAINED)])
+    first, second = (build_report([two_arms(*THREE_GAINED)]) for _ in range(2))
+    assert repr(first) == repr(second)
 
 
 def test_created_at_comes_from_the_run():

@@ -43,7 +43,7 @@ def test_csv_reads_back_as_the_frame():
 def test_json_holds_the_same_numbers_and_null_for_what_is_not_there():
     content = json.loads(to_json(example_report()), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     frame = scores_frame(example_report())
-    assert content["format_version"] == 1
+    assert content["format_version"] == 2
     assert len(content["scores"]) == len(frame)
     for record, (_, row) in zip(content["scores"], frame.iterrows(), strict=True):
         assert record["difference"] == (None if math.isnan(row["difference"]) else row["difference"])
@@ -89,7 +89,7 @@ def test_markdown_keeps_its_columns_and_shows_names_as_they_are():
     lines = to_markdown(named(NASTY)).splitlines()
     table = [line for line in lines if line.startswith("|")]
     assert len(table) == 3
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {13}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {15}
     assert "<b>" not in table[2]
     assert "\\`a\\`" in table[2]
 

@@ -26,6 +26,10 @@ def test_bars_stand_where_the_table_says(place):
         for position, value in ((bar.low, difference.low), (bar.mean, difference.mean), (bar.high, difference.high)):
             assert points_at(forest, position) == pytest.approx(100 * value, abs=2e-3)
         assert bar.verdict is comparison.verdict
+        assert bar.unseen is not None
+        assert comparison.detectable is not None
+        ends = [points_at(forest, end) for end in bar.unseen]
+        assert ends == pytest.approx([-comparison.detectable.points, comparison.detectable.points], abs=4e-3)
 
 
 def test_all_plots_of_a_panel_share_one_axis_with_zero_on_it():
@@ -36,5 +40,7 @@ def test_all_plots_of_a_panel_share_one_axis_with_zero_on_it():
 
 def test_everything_lies_inside_the_plot():
     for forest in example_report().panels[0].forests:
-        positions = [tick.position for tick in forest.ticks] + [p for b in forest.bars for p in (b.low, b.mean, b.high)]
+        positions = [tick.position for tick in forest.ticks] + [
+            p for b in forest.bars for p in (b.low, b.mean, b.high, *(b.unseen or ()))
+        ]
         assert 0.0 <= min(positions) <= max(positions) <= 100.0

