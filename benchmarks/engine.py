@@ -204,7 +204,7 @@ def instances(kind: str, arguments: Sequence[Sequence[tuple[Any, ...]]]) -> list
 
 
 def mmlu_requests(num_questions: int, *, by_text: bool) -> list[Instance]:
-    """One subject: 600 shared tokens, about 80 of each question's own, four choices of a letter or of 4 to 16 tokens."""
+    """One subject: 600 shared tokens, about 80 of each question's own, four choices: a letter, or 4 to 16 tokens."""
     rng = random.Random(1)
     head = text(rng, 600, 600)
     documents = []

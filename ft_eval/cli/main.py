@@ -11,10 +11,12 @@ import click
 
 from ft_eval import __version__
 from ft_eval.cli.convert import convert
+from ft_eval.cli.fetch import fetch
 from ft_eval.cli.lm_eval import lm_eval
 from ft_eval.cli.probe import probe
 from ft_eval.cli.report import report
 from ft_eval.cli.run import run
+from ft_eval.cli.score import score
 from ft_eval.cli.tasks import tasks
 from ft_eval.cli.toy import toy
 from ft_eval.errors import FtEvalError
@@ -34,6 +36,7 @@ def cli() -> None:
     \b
     ft-eval run --ckpt ckpts/ --tasks gsm8k,humaneval_plus    evaluate checkpoints
     ft-eval report                                           write report.html of the latest run
+    ft-eval score samples.jsonl --task humaneval_plus        score programs that were written elsewhere
     ft-eval tasks                                            list the tasks
     ft-eval toy path                                         a small latent model and its baseline to try it on
 
@@ -41,7 +44,7 @@ def cli() -> None:
     """  # noqa: D301 — click's \b keeps the lines apart
 
 
-for command in (run, report, probe, tasks, toy, convert, lm_eval):
+for command in (run, report, score, probe, tasks, fetch, toy, convert, lm_eval):
     cli.add_command(command)
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from ft_eval.cli.options import parse_batch_size, parse_limit, parse_names
 
 _FOLDER = click.Path(file_okay=True, path_type=Path)
+_SECONDS_BETWEEN_LINES = 15.0
 
 
 @click.command(short_help="Evaluate checkpoints on tasks.")
@@ -45,6 +47,14 @@ _FOLDER = click.Path(file_okay=True, path_type=Path)
 @click.option("--batch-size", "-b", default="auto", show_default=True, metavar="N", help="Rows in one forward pass.")
 @click.option("--no-prefix-cache", is_flag=True, help="Compute what requests share for each of them again.")
 @click.option(
+    "--compile",
+    "compile_",
+    type=click.Choice(["auto", "on", "off"]),
+    default="auto",
+    show_default=True,
+    help="Replay decode steps as CUDA graphs with fused kernels; auto: not yet.",
+)
+@click.option(
     "--verify",
     "num_verified",
     type=click.IntRange(min=0),
@@ -64,6 +74,11 @@ _FOLDER = click.Path(file_okay=True, path_type=Path)
 )
 @click.option("--data-dir", type=_FOLDER, metavar="DIR", help="Datasets in the hub's layout, as DIR/ORG/NAME.")
 @click.option("--offline", is_flag=True, help="Open no network connection.")
+@click.option(
+    "--sandbox", "tier", default="auto", show_default=True, metavar="TIER", help="For code tasks: auto, ns, ll or none."
+)
+@click.option("--allow-unsafe-code", is_flag=True, help="Let --sandbox none run programs with all your rights.")
+@click.option("--skip-gold-check", is_flag=True, help="Don't see first whether a code task's own solutions pass.")
 @click.option("--dry-run", is_flag=True, help="Print the plan (jobs, documents, tokens) and stop.")
 def run(  # noqa: PLR0917 — click passes every option by name
     ckpt: tuple[str, ...],
@@ -78,12 +93,16 @@ def run(  # noqa: PLR0917 — click passes every option by name
     seed: int,
     batch_size: str,
     no_prefix_cache: bool,
+    compile_: str,
     num_verified: int,
     device: str,
     dtype: str,
     output_path: Path | None,
     data_dir: Path | None,
     offline: bool,
+    tier: str,
+    allow_unsafe_code: bool,
+    skip_gold_check: bool,
     dry_run: bool,
 ) -> None:
     """Evaluate checkpoints on tasks.
@@ -94,12 +113,17 @@ def run(  # noqa: PLR0917 — click passes every option by name
 
     quiet_libraries(offline=offline)
     from ft_eval.cli.running import run_plan, show_plan
-    from ft_eval.engine.loading import latent_policy, resolve_device
+    from ft_eval.engine.loading import latent_policy, resolve_compile, resolve_device
+    from ft_eval.harness.code_tasks import CodeTaskSettings, session
     from ft_eval.harness.mirror import DataSource
     from ft_eval.harness.tasks import TaskOptions
     from ft_eval.plan import RunOptions, plan_run
     from ft_eval.records import EngineOptions
+    from ft_eval.sandbox.records import SandboxSettings
+    from ft_eval.sandbox.tiers import candidate_tiers
 
+    sandbox = SandboxSettings(tier=tier, allow_unsafe_code=allow_unsafe_code)
+    candidate_tiers(sandbox)
     names = parse_names(latents) or (("prior",) if z_draws or prefix_latents == "shared" else ())
     options = RunOptions(
         checkpoints=parse_names(ckpt),
@@ -112,8 +136,9 @@ def run(  # noqa: PLR0917 — click passes every option by name
         dtype=dtype,
         engine=EngineOptions(
             batch_size=parse_batch_size(batch_size),
-            device=resolve_device(device),
+            device=(placed := resolve_device(device)),
             prefix_cache=not no_prefix_cache,
+            captures_steps=resolve_compile(compile_, device=placed),
             num_verified=num_verified,
         ),
         source=DataSource(data_dir=data_dir, offline=offline),
@@ -122,5 +147,26 @@ def run(  # noqa: PLR0917 — click passes every option by name
     planned = plan_run(options)
     if dry_run:
         show_plan(planned)
-    else:
+        return
+    scoring = CodeTaskSettings(
+        data_dir=data_dir,
+        offline=offline,
+        sandbox=sandbox,
+        check_references=not skip_gold_check,
+        on_check=_CheckLines(),
+    )
+    with session(scoring):
         run_plan(planned, output_path or Path("runs") / planned.plan.run_id)
+
+
+class _CheckLines:
+    """Says how far the check of a code task's own solutions is: when it begins, four times a minute, and at its end."""
+
+    def __init__(self) -> None:
+        self._last = -_SECONDS_BETWEEN_LINES
+
+    def __call__(self, task: str, num_done: int, num_items: int) -> None:
+        now, is_done = time.monotonic(), num_done == num_items
+        if is_done or now - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = -_SECONDS_BETWEEN_LINES if is_done else now
+            click.echo(f"gold check, {task}: {num_done} of {num_items} of its own solutions were run", err=True)

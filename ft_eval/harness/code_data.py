@@ -1,11 +1,11 @@
 """HumanEval+ and MBPP+ as evalplus publishes them: found, checked, and turned into problems the sandbox can be given.
 
-Looked for in this order: `<data_dir>/evalplus-release/`, evalplus's own HUMANEVAL_OVERRIDE_PATH and MBPP_OVERRIDE_PATH,
-evalplus's own cache, and, unless offline, evalplus's download into that cache. Inputs become wire texts at once, so a
-file's problems take little memory. Knows nothing of how answers are judged beyond which rule a problem names.
+Looked for in this order: a file named by the user, `<data_dir>/evalplus-release/`, evalplus's own
+HUMANEVAL_OVERRIDE_PATH and MBPP_OVERRIDE_PATH, evalplus's own cache, and, unless offline, evalplus's download into
+that cache. Inputs become wire texts at once, so a file's problems take little memory. Knows nothing of how answers are
+judged beyond which rule a problem names.
 """
 
-import gzip
 import hashlib
 import json
 import os
@@ -18,7 +18,8 @@ from typing import Any
 
 from ft_eval.errors import DataError
 from ft_eval.harness.code_judge import oracle_name
-from ft_eval.sandbox.wire import encode
+from ft_eval.harness.code_lines import read_lines
+from ft_eval.sandbox.wire import WireError, encode
 
 HUMANEVAL_PLUS, MBPP_PLUS = "humaneval_plus", "mbpp_plus"
 
@@ -39,6 +40,8 @@ class Problem:
     """Absolute tolerance; 0 until floats are expected, then evalplus's 1e-6."""
     oracle: str = "equal"
     """How an answer is judged: a name that `code_judge` knows."""
+    prompt: str = ""
+    """What a completion goes behind; empty where programs are whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +72,23 @@ _SOURCES: Mapping[str, _Source] = {
         sha256="af43697e8791c4c149bdfd6b489d8b5412507551ac20e28a439f650b8225db63",
     ),
 }
-_FIELDS = ("task_id", "prompt", "entry_point", "canonical_solution", "base_input", "plus_input", "atol")
+_FIELDS: Mapping[str, type | tuple[type, ...]] = {
+    "task_id": str,
+    "prompt": str,
+    "entry_point": str,
+    "canonical_solution": str,
+    "base_input": list,
+    "plus_input": (list, dict),  # an empty one is {} in some releases
+    "atol": (int, float),
+}
 
 
 class CodeData:
     """One benchmark's file, read when the first problem is asked for."""
 
-    def __init__(self, task: str, *, data_dir: Path | None, offline: bool) -> None:
+    def __init__(self, task: str, *, data_dir: Path | None, offline: bool, file: Path | None = None) -> None:
         self._task, self._source = task, _SOURCES[task]
-        self._data_dir, self._offline = data_dir, offline
+        self._data_dir, self._offline, self._file = data_dir, offline, file
         self._problems: dict[str, Problem] = {}
 
     def problem(self, task_id: str) -> Problem:
@@ -89,8 +100,19 @@ class CodeData:
             raise DataError(
                 f"{self.path} has no problem {task_id}; it must be {self._source.name} as evalplus releases it"
             )
-        self._problems[task_id] = _problem(self._task, json.loads(line))
+        try:
+            self._problems[task_id] = _problem(self._task, json.loads(line))
+        except (TypeError, ValueError, IndexError, AttributeError, WireError) as error:  # inputs of another shape
+            raise DataError(
+                f"{self.path}: the inputs of {task_id} can't be read ({error}); expected lists of arguments"
+            ) from error
         return self._problems[task_id]
+
+    def digest(self, task_id: str) -> str:
+        """sha256, hexadecimal, of all that the file says of a problem. Raises DataError as `problem` does."""
+        if task_id not in self._lines:
+            self.problem(task_id)  # raises
+        return hashlib.sha256(self._lines[task_id].encode()).hexdigest()
 
     def task_ids(self) -> tuple[str, ...]:
         """All ids, in the file's order."""
@@ -110,7 +132,7 @@ class CodeData:
     def provenance(self) -> Mapping[str, str]:
         """The file's sha256 and, where that is a known release, its version."""
         digest = hashlib.sha256(self.path.read_bytes()).hexdigest()
-        is_release = digest == self._source.sha256 or self.path == self._cache_path()
+        is_release = digest == self._source.sha256 or (self._file is None and self.path == self._cache_path())
         label = (
             f"{self._source.name} {self._source.version}" if is_release else f"{self._source.name}, not a known release"
         )
@@ -119,15 +141,21 @@ class CodeData:
     @cached_property
     def _lines(self) -> Mapping[str, str]:
         """Per id the problem's JSON, checked and unparsed: the inputs of the two files take 200 MB as objects."""
-        try:
-            raw = self.path.read_bytes()
-            text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
-        except (OSError, EOFError, UnicodeDecodeError) as error:
-            raise DataError(f"{self.path} can't be read ({error}); copy {self._source.file} there again") from error
-        lines = [line for line in text.split("\n") if line.strip()]
-        return {_checked_id(self.path, number, line): line for number, line in enumerate(lines, start=1)}
+        found: dict[str, str] = {}
+        for number, line in read_lines(self.path, f"copy {self._source.file} there again"):
+            task_id = _checked_id(self.path, number, line)
+            if task_id in found:
+                raise DataError(f"{self.path}:{number} has {task_id} a second time; a problem stands there once")
+            found[task_id] = line
+        return found
 
     def _local_path(self) -> Path | None:
+        if self._file is not None:
+            if not self._file.is_file():
+                raise DataError(
+                    f"{self._file}: no such file; expected problems in evalplus's format (.jsonl or .jsonl.gz)"
+                )
+            return self._file
         if self._data_dir is not None:
             given = self._data_dir / "evalplus-release" / self._source.file
             if given.is_file():
@@ -180,6 +208,9 @@ def _checked_id(path: Path, number: int, line: str) -> str:
     missing = [field for field in _FIELDS if not isinstance(row, dict) or field not in row]
     if missing:
         raise DataError(f"{path}:{number} has no {', '.join(missing)}; it must be an evalplus release")
+    off = [field for field, kinds in _FIELDS.items() if not isinstance(row[field], kinds)]
+    if off or not row["base_input"]:
+        raise DataError(f"{path}:{number} has an unusable {(off or ['base_input'])[0]}; it must be an evalplus release")
     return str(row["task_id"])
 
 
@@ -197,4 +228,5 @@ def _problem(task: str, row: Mapping[str, Any]) -> Problem:
         plus_inputs=tuple(encode(list(arguments)) for arguments in plus),
         atol=float(row["atol"]),
         oracle=oracle_name(task, row["entry_point"]),
+        prompt=row["prompt"],
     )

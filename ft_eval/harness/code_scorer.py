@@ -4,8 +4,10 @@ Expected answers are computed by running the reference in a box of its own, once
 are scored. A program runs once per test set, as in evalplus, and stops at its first wrong answer. Knows no lm-eval.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from threading import Lock
 
 from ft_eval.errors import SandboxError
 from ft_eval.harness.code_data import Problem
@@ -34,6 +36,12 @@ class CodeScore:
     """How the deciding run ended: the first that did not pass, else the last."""
     details: Mapping[str, str] = field(default_factory=dict)
     """The same in words: outcome, the test set and call that decided, seconds and memory."""
+    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    """Per test set that was run, how that ended; the sets after one that did not pass are not run."""
+
+
+class ReferenceFailedError(SandboxError):
+    """A problem's reference does not answer its own tests here, so nothing can be scored against it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,35 +53,56 @@ class _TestSet:
     expected: tuple[Answer, ...]
 
 
+class ScoreBook:
+    """What scorers have found so far. Several scorers, each in a thread of its own, may share one."""
+
+    def __init__(self) -> None:
+        self.scores: dict[tuple[Problem, str], CodeScore] = {}
+        self.test_sets: dict[Problem, tuple[_TestSet, ...]] = {}
+        self._locks: defaultdict[Problem, Lock] = defaultdict(Lock)
+        self._lock = Lock()
+
+    def lock(self, problem: Problem) -> Lock:
+        """Held while a problem's reference runs, so that it runs once."""
+        with self._lock:
+            return self._locks[problem]
+
+
 class CodeScorer:
     """Scores programs in one open sandbox."""
 
-    def __init__(self, sandbox: Sandbox, limits: Limits) -> None:
-        self._sandbox, self._limits = sandbox, limits
-        self._test_sets: dict[Problem, tuple[_TestSet, ...]] = {}
-        self._scores: dict[tuple[Problem, str], CodeScore] = {}
+    def __init__(self, sandbox: Sandbox, limits: Limits, book: ScoreBook | None = None) -> None:
+        self.sandbox, self._limits = sandbox, limits
+        self._book = book or ScoreBook()
 
-    def score(self, problem: Problem, program: str) -> CodeScore:
-        """The verdict on a program; the same program for the same problem is run once.
+    def score(self, problem: Problem, program: str, *, afresh: bool = False) -> CodeScore:
+        """The verdict on a program; the same program for the same problem is run once, unless `afresh`.
 
         Raises:
-            SandboxError: the program, or the reference it is measured by, could not be run at all.
+            ReferenceFailedError: the reference it is measured by does not answer.
+            SandboxError: the program could not be run at all.
         """
-        if (problem, program) not in self._scores:
-            self._scores[problem, program] = self._score(problem, program)
-        return self._scores[problem, program]
+        if afresh or (problem, program) not in self._book.scores:
+            self._book.scores[problem, program] = self._score(problem, program)
+        return self._book.scores[problem, program]
 
     def _score(self, problem: Problem, program: str) -> CodeScore:
         passed, result, name = 0, None, ""
+        outcomes: dict[str, Outcome] = {}
         test_sets = self._expected(problem)
         for test_set in test_sets:
             name, result = test_set.name, self._run(problem, program, test_set)
+            outcomes[name] = result.outcome
             if result.outcome is not Outcome.PASSED:
                 break
             passed += 1
         assert result is not None, "a problem has a base test set"
         return CodeScore(
-            base=passed >= 1, plus=passed == len(test_sets), outcome=result.outcome, details=_details(name, result)
+            base=passed >= 1,
+            plus=passed == len(test_sets),
+            outcome=result.outcome,
+            details=_details(name, result),
+            outcomes=outcomes,
         )
 
     def _run(self, problem: Problem, program: str, test_set: _TestSet) -> ExecutionResult:
@@ -81,7 +110,7 @@ class CodeScorer:
         calls = _calls(problem, program, test_set.inputs, self._limits)
         calls = replace(calls, reference_seconds=tuple(answer.seconds for answer in test_set.expected))
         try:
-            return self._sandbox.run_calls(calls, _judge(problem, test_set))
+            return self.sandbox.run_calls(calls, _judge(problem, test_set))
         except NeedsWholeAnswerError:
             return self._run_with_whole_answers(problem, calls, test_set)
 
@@ -98,22 +127,23 @@ class CodeScorer:
             except NeedsWholeAnswerError:  # still too long: nothing close to the expected answer is
                 return False
 
-        return self._sandbox.run_calls(replace(calls, limits=limits), judge_whole)
+        return self.sandbox.run_calls(replace(calls, limits=limits), judge_whole)
 
     def _expected(self, problem: Problem) -> tuple[_TestSet, ...]:
-        if problem not in self._test_sets:
-            named = (("base", problem.base_inputs), ("plus", problem.plus_inputs))
-            digest_bytes = self._limits.digest_bytes
-            self._test_sets[problem] = tuple(
-                self._run_reference(problem, name, inputs, digest_bytes) for name, inputs in named if inputs
-            )
-        return self._test_sets[problem]
+        with self._book.lock(problem):
+            if problem not in self._book.test_sets:
+                named = (("base", problem.base_inputs), ("plus", problem.plus_inputs))
+                digest_bytes = self._limits.digest_bytes
+                self._book.test_sets[problem] = tuple(
+                    self._run_reference(problem, name, inputs, digest_bytes) for name, inputs in named if inputs
+                )
+            return self._book.test_sets[problem]
 
     def _run_reference(self, problem: Problem, name: str, inputs: tuple[bytes, ...], digest_bytes: int) -> _TestSet:
         limits = replace(_REFERENCE_LIMITS, digest_bytes=digest_bytes)
-        result = self._sandbox.run_calls(_calls(problem, problem.reference, inputs, limits))
+        result = self.sandbox.run_calls(_calls(problem, problem.reference, inputs, limits))
         if result.outcome is not Outcome.PASSED:
-            raise SandboxError(
+            raise ReferenceFailedError(
                 f"the reference solution of {problem.task_id} ended {result.outcome} ({result.detail}) on its {name} "
                 "tests, so nothing can be scored against it; check the free memory and the load of this machine"
             )

@@ -8,19 +8,24 @@ and calls them without a place for settings, from whatever thread evaluates, and
 in another. A process has one run and so one session. Knows no model.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ft_eval.errors import SandboxError, TaskError, did_you_mean
 from ft_eval.harness.code_data import HUMANEVAL_PLUS, MBPP_PLUS, CodeData, Problem, evalplus_version
-from ft_eval.harness.code_scorer import CodeScore, CodeScorer
+from ft_eval.harness.code_scorer import CodeScore, CodeScorer, ScoreBook
+from ft_eval.harness.code_workers import OnScore, Programs, score_programs
 from ft_eval.sandbox.records import MEBIBYTE, Limits, SandboxSettings
 from ft_eval.sandbox.sandbox import Sandbox
 
 CODE_TASKS = (HUMANEVAL_PLUS, MBPP_PLUS)
+_MAX_DEFAULT_WORKERS = 8
+OnCheck = Callable[[str, int, int], None]
+"""Told a task's name, how many of its own solutions have been run, and how many there are to run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +38,28 @@ class CodeTaskSettings:
     """Whether evalplus may download its data."""
     sandbox: SandboxSettings = field(default_factory=SandboxSettings)
     limits: Limits = field(default_factory=Limits)
+    problems_file: Path | None = None
+    """Problems in evalplus's format to score against instead of the released ones, whatever the task."""
+    num_workers: int | None = None
+    """Programs at a time, where several can be scored; None for one per processor, eight at most."""
+    check_references: bool = True
+    """Whether a run sees to it that a task's own solutions pass before it asks a model anything."""
+    on_check: OnCheck = field(default=lambda *_progress: None)
+    """Told how far that is."""
 
 
 class CodeSession:
-    """An open run's scorer and data. The sandbox is opened when it is first needed."""
+    """An open run's scorers and data. A sandbox is opened when it is first needed."""
 
     def __init__(self, settings: CodeTaskSettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._stack = ExitStack()
-        self._sandbox: Sandbox | None = None
-        self._scorer: CodeScorer | None = None
-        self._data = {task: CodeData(task, data_dir=settings.data_dir, offline=settings.offline) for task in CODE_TASKS}
+        self._scorers: list[CodeScorer] = []
+        self._book = ScoreBook()
+        self._data = {
+            task: CodeData(task, data_dir=settings.data_dir, offline=settings.offline, file=settings.problems_file)
+            for task in CODE_TASKS
+        }
 
     def problem(self, task: str, task_id: str) -> Problem:
         """A published problem. Raises DataError where it can't be had, TaskError for a task without problems."""
@@ -53,17 +69,37 @@ class CodeSession:
         """The ids of a task's published problems. Raises as `problem` does."""
         return self._problems(task).task_ids()
 
-    def score(self, problem: Problem, program: str) -> CodeScore:
-        """The verdict on a program. Raises SandboxError where it can't be run."""
-        if self._scorer is None:
-            self._scorer = CodeScorer(self._open_sandbox(), self._settings.limits)
-        return self._scorer.score(problem, program)
+    def digest(self, task: str, task_id: str) -> str:
+        """The sha256 of all that is published about a problem. Raises as `problem` does."""
+        return self._problems(task).digest(task_id)
+
+    def score(self, problem: Problem, program: str, *, afresh: bool = False) -> CodeScore:
+        """The verdict on a program, from memory unless `afresh`. Raises SandboxError where it can't be run."""
+        return self._scorers_upto(1)[0].score(problem, program, afresh=afresh)
+
+    def score_all(self, programs: Programs, on_score: OnScore, num_programs: int) -> None:
+        """Score many programs, several at a time; `on_score` says what it is told, and in which order.
+
+        Raises:
+            SandboxError: a program can't be run; the session is then of no further use.
+        """
+        wanted = self.settings.num_workers or _default_workers()
+        score_programs(self._scorers_upto(max(1, min(wanted, num_programs))), programs, on_score)
+
+    def known(self, problem: Problem, program: str) -> CodeScore | None:
+        """The verdict on a program that has been scored; None for another."""
+        return self._book.scores.get((problem, program))
+
+    @property
+    def description(self) -> str:
+        """The sandbox in one line; opens it. Raises SandboxError where nothing can be run safely."""
+        return self._scorers_upto(1)[0].sandbox.description
 
     def provenance(self, tasks: Sequence[str]) -> Mapping[str, str]:
         """See `scoring_provenance`."""
         found = {
-            "sandbox": self._open_sandbox().description,
-            "sandbox_limits": _limits_line(self._settings.limits),
+            "sandbox": self.description,
+            "sandbox_limits": limits_line(self.settings.limits),
             "evalplus": evalplus_version(),
         }
         for task, data in self._data.items():
@@ -72,7 +108,7 @@ class CodeSession:
         return found
 
     def close(self) -> None:
-        """End the sandbox."""
+        """End the sandboxes."""
         self._stack.close()
 
     def _problems(self, task: str) -> CodeData:
@@ -80,10 +116,19 @@ class CodeSession:
             raise TaskError(f"no code problems for task {task!r}{did_you_mean(task, CODE_TASKS)}")
         return self._data[task]
 
-    def _open_sandbox(self) -> Sandbox:
-        if self._sandbox is None:
-            self._sandbox = self._stack.enter_context(Sandbox(self._settings.sandbox))
-        return self._sandbox
+    def _scorers_upto(self, count: int) -> Sequence[CodeScorer]:
+        """That many scorers, opened by the caller's thread: a sandbox's server ends with the thread that started it."""
+        while len(self._scorers) < count:
+            settings = self.settings.sandbox
+            if self._scorers:  # never two tiers in one session
+                settings = replace(settings, tier=str(self._scorers[0].sandbox.tier))
+            sandbox = self._stack.enter_context(Sandbox(settings))
+            self._scorers.append(CodeScorer(sandbox, self.settings.limits, self._book))
+        return self._scorers[:count]
+
+
+def _default_workers() -> int:
+    return min(len(os.sched_getaffinity(0)), _MAX_DEFAULT_WORKERS)
 
 
 _open_session: CodeSession | None = None
@@ -102,6 +147,16 @@ def session(settings: CodeTaskSettings) -> Iterator[CodeSession]:
         opened.close()
 
 
+@contextmanager
+def joined_session(settings: CodeTaskSettings) -> Iterator[CodeSession]:
+    """The session that is open, left open; where there is none, one with these settings."""
+    if _open_session is not None:
+        yield _open_session
+        return
+    with session(settings) as opened:
+        yield opened
+
+
 def score_program(task: str, task_id: str, program: str) -> CodeScore:
     """The verdict on a whole program for a published problem, such as ("mbpp_plus", "Mbpp/2", …).
 
@@ -112,13 +167,20 @@ def score_program(task: str, task_id: str, program: str) -> CodeScore:
         DataError: the problem's tests can't be had.
         TaskError: no such task.
     """
-    opened = _current()
+    opened = current_session()
     return opened.score(opened.problem(task, task_id), program)
+
+
+def current_session() -> CodeSession:
+    """The open session. Raises SandboxError where there is none."""
+    if _open_session is None:
+        raise SandboxError("no code session is open: generated code is scored inside `with code_tasks.session(…)`")
+    return _open_session
 
 
 def score_against(problem: Problem, program: str) -> CodeScore:
     """The verdict on a whole program for a problem of the caller's own. Raises as `score_program` does."""
-    return _current().score(problem, program)
+    return current_session().score(problem, program)
 
 
 def scoring_provenance(*tasks: str) -> Mapping[str, str]:
@@ -130,7 +192,7 @@ def scoring_provenance(*tasks: str) -> Mapping[str, str]:
         SandboxError: no session is open, or nothing can be run safely here.
         DataError: a named task's data can't be had.
     """
-    return _current().provenance(tasks)
+    return current_session().provenance(tasks)
 
 
 def humaneval_plus_program(doc: Mapping[str, Any], completion: str) -> str:
@@ -149,16 +211,11 @@ def process_mbpp_plus(doc: Mapping[str, Any], results: Sequence[str]) -> Mapping
     return _metrics(score_program(MBPP_PLUS, f"Mbpp/{doc['task_id']}", results[0]))
 
 
-def _limits_line(limits: Limits) -> str:
+def limits_line(limits: Limits) -> str:
+    """What one program may use, in words."""
     mebibytes = limits.memory_bytes // MEBIBYTE
     return f"{limits.call_seconds:g} CPU s a call, {limits.total_seconds:g} CPU s in all, {mebibytes} MiB of memory"
 
 
 def _metrics(score: CodeScore) -> Mapping[str, float]:
     return {"pass@1": float(score.plus), "pass@1_base": float(score.base)}
-
-
-def _current() -> CodeSession:
-    if _open_session is None:
-        raise SandboxError("no code session is open: generated code is scored inside `with code_tasks.session(…)`")
-    return _open_session

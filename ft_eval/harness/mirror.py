@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ft_eval.errors import DataError
+from ft_eval.harness.manifest import RELEASE_ID, Manifest, check_sizes, read_manifest
 
 OFFLINE_VARIABLES: Mapping[str, str] = {
     "HF_HUB_OFFLINE": "1",
@@ -55,9 +56,11 @@ class DataSource:
         """See that these datasets can be had, before the first of them is opened.
 
         Raises:
-            DataError: offline, and some are not in the folder; all of them are named.
+            DataError: offline, and some are not in the folder, all of them named; or a file is not of the size that the
+                folder's manifest gives.
         """
-        missing = [one for one in dict.fromkeys(dataset_ids) if self.offline and not self._is_local(one)]
+        wanted = tuple(dict.fromkeys(dataset_ids))
+        missing = [one for one in wanted if self.offline and not self._is_local(one)]
         if missing:
             where = (
                 f"no folder {' or '.join(missing)} in {self.data_dir}" if self.data_dir else "no --data-dir was given"
@@ -67,6 +70,38 @@ class DataSource:
                 f"{what} not at hand: --offline and {where}; download such a dataset repository to DIR/ORG/NAME, here"
                 f" DIR/{missing[0]}, and pass --data-dir DIR"
             )
+        self.check_sizes(wanted, self.manifest())
+
+    def manifest(self) -> Manifest | None:
+        """What the folder's manifest says; None where there is none. Raises DataError when it can't be read."""
+        return None if self.data_dir is None else read_manifest(self.data_dir)
+
+    def check_sizes(self, dataset_ids: Iterable[str], manifest: Manifest | None) -> None:
+        """Hold the datasets' files, as far as the folder has them, to the sizes in its manifest.
+
+        Raises:
+            DataError: one is missing or has another size; it is named.
+        """
+        if manifest is None or self.data_dir is None:
+            return
+        here = [one for one in dataset_ids if one not in _BUILDERS and self.folder(one) is not None]
+        releases = [RELEASE_ID] if any(one.startswith("evalplus/") for one in here) else []
+        for name in (*here, *releases):
+            if (repository := manifest.repository(name)) is not None:
+                check_sizes(self.data_dir, repository)
+
+    def revision(self, dataset: str) -> str:
+        """The commit that the folder's manifest gives for a dataset; empty where there is none to be told.
+
+        Args:
+            dataset: its id, with or without a config: ORG/NAME or ORG/NAME/CONFIG.
+
+        Raises:
+            DataError: the manifest can't be read.
+        """
+        manifest = self.manifest()
+        repositories = manifest.repositories if manifest else ()
+        return next((one.revision for one in repositories if f"{dataset}/".startswith(f"{one.id}/")), "")
 
     def _is_local(self, dataset_id: str) -> bool:
         return dataset_id in _BUILDERS or self.folder(dataset_id) is not None or Path(dataset_id).is_dir()
@@ -86,11 +121,12 @@ def redirected_datasets(source: DataSource) -> Iterator[None]:
     """
     import datasets  # noqa: PLC0415 — a second of import that only building tasks needs
 
-    original = datasets.load_dataset
+    original, manifest = datasets.load_dataset, source.manifest()
 
     def load_dataset(path: str, name: str | None = None, **kwargs: Any) -> Any:
         folder = source.folder(path) if path not in _BUILDERS else None
         if folder is not None:
+            source.check_sizes([path], manifest)
             return _load_folder(original, folder, path, name, kwargs)
         source.check([path])
         return original(path, name, **kwargs)

@@ -121,6 +121,8 @@ def _evaluate(job: Job, engine: Engine, setting: _Setting, log: ResponseLog) -> 
     scoring = dict(_provenance([job]))
     if job.task.name in setting.checked:
         scoring["own_solutions"] = setting.checked[job.task.name]
+    if revision := planned.source.revision(job.task.dataset):
+        scoring["dataset_revision"] = revision
     outcome = evaluate_job(job, planned.tasks.tasks[job.task.name], lm, scoring)
     return _with_outcomes(job, planned, outcome) if job.task.runs_code else outcome
 

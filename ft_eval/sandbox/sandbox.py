@@ -32,10 +32,11 @@ class Sandbox:
         self._owner_pid = os.getpid()
         self._tier: Tier | None = None
         self._description = ""
+        self._is_stopped = False
 
     def __enter__(self) -> Self:
         """Choose the tier, start the server, probe it. Raises SandboxError when nothing safe is to be had."""
-        self._owner_pid = os.getpid()
+        self._owner_pid, self._is_stopped = os.getpid(), False
         self._server, self._tier, self._description = start_server(self._settings)
         return self
 
@@ -78,6 +79,13 @@ class Sandbox:
                     raise
         raise SandboxError(f"the {tier} sandbox failed twice in a row and nothing was scored: {reason}")
 
+    def stop(self) -> None:
+        """From any thread: end what runs now. `run_calls` raises SandboxError from now on; `close` it all the same."""
+        self._is_stopped = True
+        server = self._server
+        if server is not None and os.getpid() == self._owner_pid:
+            server.kill()
+
     def close(self) -> None:
         """End the server and whatever it runs. Safe to call twice, and in a forked process, which owns neither."""
         if os.getpid() == self._owner_pid:
@@ -87,6 +95,8 @@ class Sandbox:
         self._tier = None
 
     def _attempt(self, tier: Tier, calls: Calls, judge: Judge | None) -> ExecutionResult:
+        if self._is_stopped:
+            raise SandboxError("the sandbox was stopped")
         if self._server is None or not self._server.is_alive:
             self._discard()
             self._server = BoxServer(tier)

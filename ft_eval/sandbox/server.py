@@ -131,6 +131,10 @@ class BoxServer:
         """What the server or a child said on stderr last, one line, bounded."""
         return self._last_words()
 
+    def kill(self) -> None:
+        """End the process and with it any child; whoever talks to the server finds it gone. `close` it all the same."""
+        self._process.kill()
+
     def close(self) -> None:
         """End the server and with it any child, and remove its folder. Safe to call twice."""
         process = getattr(self, "_process", None)

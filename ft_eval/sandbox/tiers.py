@@ -24,7 +24,7 @@ def start_server(settings: SandboxSettings) -> tuple[BoxServer, Tier, str]:
             "run ft-eval in a Linux container or virtual machine"
         )
     reasons = []
-    for tier in _candidates(settings):
+    for tier in candidate_tiers(settings):
         try:
             return _start_probed(tier)
         except ServerError as error:
@@ -32,15 +32,19 @@ def start_server(settings: SandboxSettings) -> tuple[BoxServer, Tier, str]:
     raise SandboxError(f"generated code can't be isolated here ({'; '.join(reasons)}); {_advice()}")
 
 
-def _candidates(settings: SandboxSettings) -> tuple[Tier, ...]:
+def candidate_tiers(settings: SandboxSettings) -> tuple[Tier, ...]:
+    """The tiers to try, in order: no process is started. Raises UsageError for a setting that can't be meant."""
     if settings.tier == "auto":
         return (Tier.NS, Tier.LL)
     known = [str(tier) for tier in Tier]
     if settings.tier not in known:
         near = did_you_mean(settings.tier, known)
-        raise UsageError(f"sandbox tier {settings.tier!r} is not one of auto, {', '.join(known)}{near}")
+        raise UsageError(f"--sandbox {settings.tier}: no such tier; expected auto, {', '.join(known)}{near}")
     if settings.tier == Tier.NONE and not settings.allow_unsafe_code:
-        raise UsageError("sandbox tier none runs generated code with your own rights; allow unsafe code explicitly")
+        raise UsageError(
+            "--sandbox none runs generated code with your own rights, files and network; pass --allow-unsafe-code too "
+            "if that is what you want"
+        )
     return (Tier(settings.tier),)
 
 

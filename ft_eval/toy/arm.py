@@ -143,7 +143,7 @@ class ArmTraining:
 
 
 def _first_model(recipe: Recipe, arm: Arm) -> Transformer:
-    """The model of step 0; with a bit scale, the post-sampler's rows are W_d = scale / sqrt(H) · Σ_h (2 U_h(d) − 1) v_h.
+    """The model of step 0. With a bit scale the post-sampler's rows are W_d = scale / sqrt(H) · Σ_h (2 U_h(d) − 1) v_h.
 
     v_h is row h of the weights as they start without one.
     """

@@ -1,11 +1,13 @@
 """Short answers are compared as SQuAD compares them, and HellaSwag's texts are cleaned as stock lm-eval cleans them."""
 
+from typing import Any
+
 import pytest
 from lm_eval.tasks.hellaswag.utils import preprocess
 
 from ft_eval.harness.benchmarks import hellaswag_context, hellaswag_endings, hellaswag_question, is_answer
 
-STORY = {
+STORY: dict[str, Any] = {
     "activity_label": "Health",
     "ctx_a": "[header] How to rest [title] Lie down. [step] Do it  now.",
     "ctx_b": "then you",

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import evalplus.data.utils
@@ -31,7 +32,7 @@ def nowhere_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(evalplus.data.utils, "CACHE_DIR", str(tmp_path / "cache"))
 
 
-def write(path: Path, rows: list[object], *, zipped: bool = True) -> Path:
+def write(path: Path, rows: Sequence[object], *, zipped: bool = True) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(row) + "\n" for row in rows).encode()
     path.write_bytes(gzip.compress(text) if zipped else text)
@@ -95,6 +96,10 @@ def test_an_override_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: 
         (b'{"task_id": "HumanEval/0"\n', ":1 is no JSON"),
         (b"{}\n", ":1 has no task_id, prompt"),
         (b"[]\n", ":1 has no task_id"),
+        (json.dumps({**ROW, "atol": "0"}).encode(), ":1 has an unusable atol"),
+        (json.dumps({**ROW, "base_input": []}).encode(), ":1 has an unusable base_input"),
+        (json.dumps({**ROW, "base_input": [1]}).encode(), "inputs of HumanEval/0 can't be read"),
+        (2 * (json.dumps(ROW).encode() + b"\n"), ":2 has HumanEval/0 a second time"),
         (b"\x1f\x8bbroken", "can't be read"),
         (b"\xff\xfe", "can't be read"),
         (b"", "has no problem HumanEval/0"),
@@ -128,3 +133,26 @@ def test_mbpp_inputs_get_their_types_back(data_dir: Path) -> None:
     data = CodeData("mbpp_plus", data_dir=data_dir, offline=True)
     assert from_tree(parse(data.problem("Mbpp/2").base_inputs[0])) == [(3, 4, 5, 6), (5, 7, 4, 10)]
     assert isinstance(from_tree(parse(data.problem("Mbpp/252").base_inputs[0]))[0], complex)
+
+
+def test_a_file_named_by_the_user_comes_first_and_is_no_release(tmp_path: Path) -> None:
+    write(tmp_path / "evalplus-release" / "HumanEvalPlus.jsonl.gz", [ROW])
+    mine = write(tmp_path / "mine.jsonl", [{**ROW, "task_id": "Mine/7"}], zipped=False)
+    data = CodeData("humaneval_plus", data_dir=tmp_path, offline=True, file=mine)
+    assert data.task_ids() == ("Mine/7",)
+    assert data.provenance["humaneval_plus_data"] == "HumanEvalPlus, not a known release"
+    with pytest.raises(DataError, match=r"gone\.jsonl: no such file"):
+        CodeData("humaneval_plus", data_dir=tmp_path, offline=True, file=tmp_path / "gone.jsonl").task_ids()
+
+
+def test_a_problems_digest_hangs_on_all_that_is_said_of_it_and_on_nothing_else(tmp_path: Path) -> None:
+    rows = [ROW, {**ROW, "task_id": "HumanEval/1"}]
+    changed = [{**ROW, "plus_input": [[2], [4]]}, rows[1]]
+    first, second = (
+        CodeData("humaneval_plus", data_dir=None, offline=True, file=write(tmp_path / f"{number}.jsonl.gz", some))
+        for number, some in enumerate((rows, changed))
+    )
+    assert first.digest("HumanEval/0") != second.digest("HumanEval/0")
+    assert first.digest("HumanEval/1") == second.digest("HumanEval/1")
+    with pytest.raises(DataError, match="no problem HumanEval/2"):
+        first.digest("HumanEval/2")

@@ -118,6 +118,7 @@ def test_passing_the_base_tests_alone_is_told_apart(opened: code_tasks.CodeSessi
     score = code_tasks.score_against(DOUBLE, "def solve(x):\n    return abs(2 * x)")
     assert (score.base, score.plus, score.outcome) == (True, False, Outcome.FAILED)
     assert score.details["tests"] == "plus"
+    assert score.outcomes == {"base": Outcome.PASSED, "plus": Outcome.FAILED}
 
 
 def test_failing_the_base_tests_fails_both(opened: code_tasks.CodeSession) -> None:
@@ -185,8 +186,11 @@ def test_without_a_session_nothing_is_scored() -> None:
 
 def test_sessions_nest_and_close(opened: code_tasks.CodeSession, tmp_path: Path) -> None:
     with code_tasks.session(code_tasks.CodeTaskSettings(data_dir=tmp_path, offline=True)) as inner:
-        assert code_tasks._current() is inner
-    assert code_tasks._current() is opened
+        assert code_tasks.current_session() is inner
+        with code_tasks.joined_session(code_tasks.CodeTaskSettings(offline=True)) as joined:
+            assert joined is inner
+        assert code_tasks.current_session() is inner
+    assert code_tasks.current_session() is opened
 
 
 def test_unknown_tasks_and_problems_are_named(opened: code_tasks.CodeSession) -> None:

@@ -8,12 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from ft_eval.errors import SandboxError
-from ft_eval.sandbox.records import Answer, Calls, Outcome
+from ft_eval.sandbox.records import Answer, Calls, Limits, Outcome, SandboxSettings
 from ft_eval.sandbox.sandbox import Sandbox
 from ft_eval.sandbox.wire import encode
 from tests.conftest import ROOT
@@ -220,3 +221,18 @@ def test_inputs_of_every_plain_kind_arrive(sandbox: Sandbox) -> None:
     value = [1, 2.5, "é\ud800", None, True, (1,), {1, 2}, {"a": [1]}, 1 << 80, float("inf"), 1 + 2j, b"x"]
     calls = Calls(program="def solve(x):\n    return repr(x)", entry_point="solve", inputs=(encode([value]),))
     assert sandbox.run_calls(calls).answers[0].text == encode(repr(value))
+
+
+def test_a_stopped_sandbox_ends_its_program_at_once_and_takes_no_other(sandbox: Sandbox) -> None:
+    limits = Limits(call_seconds=3600.0, total_seconds=3600.0)
+    endless = Calls(program="def solve(x):\n    while True: pass", entry_point="solve", inputs=INPUTS, limits=limits)
+    with Sandbox(SandboxSettings(tier=str(sandbox.tier))) as other, ThreadPoolExecutor(1) as threads:
+        found = threads.submit(other.run_calls, endless)
+        time.sleep(0.3)
+        other.stop()
+        with pytest.raises(SandboxError, match="stopped"):
+            found.result(timeout=30.0)
+        with pytest.raises(SandboxError, match="stopped"):
+            other.run_calls(endless)
+    with other:
+        assert other.run_calls(GOOD).outcome is Outcome.PASSED

@@ -1,0 +1,96 @@
+"""Many programs, several scorers: a thread each, with a sandbox of its own, and one score book for all.
+
+The work is done by the sandboxes' processes; a thread waits for its program and judges its answers. Whatever ends the
+batch early (an error, Ctrl-C) ends what runs. Knows no task.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
+
+from ft_eval.harness.code_data import Problem
+from ft_eval.harness.code_scorer import CodeScore, CodeScorer, ReferenceFailedError
+
+Programs = Iterable[tuple[Problem, str]]
+OnScore = Callable[[int, CodeScore | ReferenceFailedError], None]
+"""Told a program's number, from 0, and its verdict, or that its problem's reference failed; in the caller's thread."""
+
+_SECONDS_BETWEEN_STOPS = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Report:
+    """What a worker says: a verdict, the error that ends the batch, or, with neither, that nothing is left to do."""
+
+    number: int = 0
+    verdict: CodeScore | ReferenceFailedError | None = None
+    error: BaseException | None = None
+
+
+def score_programs(scorers: Sequence[CodeScorer], programs: Programs, on_score: OnScore) -> None:
+    """Score programs, each by whichever scorer is free; verdicts come in the order in which they are reached.
+
+    Raises:
+        SandboxError: a program could not be run at all.
+        FtEvalError: as reading `programs` raises.
+    """
+    batch = _Batch(programs)
+    threads = [Thread(target=batch.work, args=(scorer,), daemon=True) for scorer in scorers]
+    for thread in threads:
+        thread.start()
+    try:
+        num_busy = len(threads)
+        while num_busy:
+            report = batch.reports.get()
+            _raise(report.error)
+            if report.verdict is None:
+                num_busy -= 1
+            else:
+                on_score(report.number, report.verdict)
+    except BaseException:
+        batch.is_over.set()
+        for scorer, thread in zip(scorers, threads, strict=True):
+            while thread.is_alive():
+                scorer.sandbox.stop()
+                thread.join(_SECONDS_BETWEEN_STOPS)
+        raise
+    for thread in threads:
+        thread.join()
+
+
+def _raise(error: BaseException | None) -> None:
+    if error is not None:
+        raise error
+
+
+class _Batch:
+    """The programs that are left, and what the workers have to say."""
+
+    def __init__(self, programs: Programs) -> None:
+        self.reports: SimpleQueue[_Report] = SimpleQueue()
+        self.is_over = Event()
+        self._left: Iterator[tuple[int, tuple[Problem, str]]] = enumerate(programs)
+        self._lock = Lock()
+
+    def work(self, scorer: CodeScorer) -> None:
+        """Score until nothing is left."""
+        try:
+            while (taken := self._take()) is not None:
+                number, (problem, program) = taken
+                self.reports.put(_Report(number=number, verdict=_verdict(scorer, problem, program)))
+        except BaseException as error:  # noqa: BLE001 — raised again in the caller's thread
+            self.reports.put(_Report(error=error))
+        else:
+            self.reports.put(_Report())
+
+    def _take(self) -> tuple[int, tuple[Problem, str]] | None:
+        with self._lock:
+            return None if self.is_over.is_set() else next(self._left, None)
+
+
+def _verdict(scorer: CodeScorer, problem: Problem, program: str) -> CodeScore | ReferenceFailedError:
+    try:
+        return scorer.score(problem, program)
+    except ReferenceFailedError as error:
+        return error
