@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -221,6 +222,51 @@ def test_inputs_of_every_plain_kind_arrive(sandbox: Sandbox) -> None:
     value = [1, 2.5, "é\ud800", None, True, (1,), {1, 2}, {"a": [1]}, 1 << 80, float("inf"), 1 + 2j, b"x"]
     calls = Calls(program="def solve(x):\n    return repr(x)", entry_point="solve", inputs=(encode([value]),))
     assert sandbox.run_calls(calls).answers[0].text == encode(repr(value))
+
+
+def test_a_server_that_dies_while_a_program_starts_takes_it_along(sandbox: Sandbox) -> None:
+    """Killed at any moment, also before the child has asked to die with it."""
+    limits = Limits(call_seconds=3600.0, total_seconds=3600.0)
+    endless = Calls(program="def solve(x):\n    while True: pass", entry_point="solve", inputs=INPUTS, limits=limits)
+    for number in (0, 2, 5):
+        with Sandbox(SandboxSettings(tier=str(sandbox.tier))) as other, ThreadPoolExecutor(1) as threads:
+            assert other._server is not None
+            folder = str(other._server._work_dir)
+            found = threads.submit(other.run_calls, endless)
+            time.sleep(number * 0.01)
+            other.stop()
+            with pytest.raises(SandboxError):
+                found.result(timeout=30.0)
+        assert becomes_true(partial(no_process_with, folder)), f"after {number * 10} ms"
+
+
+@pytest.mark.parametrize(("is_alive", "said"), [(True, "lived\n"), (False, "")])
+def test_a_child_whose_server_died_before_it_could_ask_ends_by_itself(is_alive: bool, said: str) -> None:
+    """The signal of a parent's death is sent to those alone who have asked for it by then."""
+    code = (
+        "import os, subprocess, sys; sys.path.insert(0, sys.argv[1]); from ft_eval.sandbox.box import confine\n"
+        "server = subprocess.Popen(['sleep', '60' if sys.argv[2] == 'True' else '0'])\n"
+        "pidfd = os.pidfd_open(server.pid)\n"
+        "if sys.argv[2] == 'False': os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOWAIT)\n"
+        "confine._die_with(pidfd); server.kill(); print('lived')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(ROOT), str(is_alive)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout == said
+    assert done.returncode == (0 if is_alive else 1), done.stderr
+
+
+def no_process_with(word: str) -> bool:
+    """Whether no process has the word in its command line."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = path.read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if word in command:
+            return False
+    return True
 
 
 def test_a_stopped_sandbox_ends_its_program_at_once_and_takes_no_other(sandbox: Sandbox) -> None:

@@ -8,6 +8,7 @@ uid clears it), seccomp last (it forbids all of the above).
 
 import os
 import resource
+import select
 import signal
 from dataclasses import dataclass
 
@@ -33,9 +34,11 @@ class Walls:
     """See `seccomp.assemble`; empty for no filter."""
     is_root: bool = False
     """Whether the server runs as root, so that each child must drop its uid (tier ns)."""
+    server_pidfd: int = -1
+    """The server's own, by which a child sees whether it still lives."""
 
 
-def enter(walls: Walls, limits: ChildLimits, scratch: str, server_pid: int) -> None:
+def enter(walls: Walls, limits: ChildLimits, scratch: str) -> None:
     """Confine the calling process for good. Raises OSError when any wall can't be put up."""
     owner = UNPRIVILEGED_ID if walls.is_root else os.geteuid()
     if walls.tier == "ns":
@@ -48,7 +51,7 @@ def enter(walls: Walls, limits: ChildLimits, scratch: str, server_pid: int) -> N
     if walls.landlock_abi:
         _enter_landlock(walls, scratch)
     _drop_privileges(walls)
-    _die_with(server_pid, is_first=walls.tier == "ns")
+    _die_with(walls.server_pidfd)
     if walls.syscall_filter:
         seccomp.install(walls.syscall_filter, os.getpid())
 
@@ -95,8 +98,11 @@ def become_nobody() -> None:
     os.setresuid(UNPRIVILEGED_ID, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
 
 
-def _die_with(server_pid: int, *, is_first: bool) -> None:
-    """Be killed when the server dies. The first process of a PID namespace can't see its parent and need not look."""
+def _die_with(server_pidfd: int) -> None:
+    """Be killed when the server dies, and end now if it died before that could be asked for."""
     kernel.control_process(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    if not is_first and os.getppid() != server_pid:
+    poller = select.poll()
+    poller.register(server_pidfd, select.POLLIN)
+    if poller.poll(0):
         os._exit(1)
+    os.close(server_pidfd)

@@ -122,7 +122,12 @@ def _put_up_walls(config: ServerConfig, control: socket.socket) -> _Server:
     tempfile.tempdir = scratch_dir
     syscall_filter = seccomp.assemble(machine) if machine else b""
     walls = confine.Walls(
-        tier=config.tier, landlock_abi=abi, ruleset=ruleset, syscall_filter=syscall_filter, is_root=is_root
+        tier=config.tier,
+        landlock_abi=abi,
+        ruleset=ruleset,
+        syscall_filter=syscall_filter,
+        is_root=is_root,
+        server_pidfd=os.pidfd_open(os.getpid()),
     )
     return _Server(control=control, walls=walls, scratch_dir=scratch_dir, kept=kept)
 
@@ -159,11 +164,11 @@ def _serve_one(server: _Server) -> bool:
     text, descriptors, _, _ = socket.recv_fds(server.control, _MAX_MESSAGE_BYTES, 2)
     if not text or len(descriptors) != 2:
         return False
-    limits, server_pid = ChildLimits.load(text), os.getpid()
+    limits = ChildLimits.load(text)
     try:
         pid, pidfd = _fork(server)
         if pid == 0:
-            _become_child(server, limits, descriptors, server_pid)
+            _become_child(server, limits, descriptors)
     except OSError as error:
         _tell(server.control, {"error": str(error)})
         return True
@@ -184,13 +189,13 @@ def _fork(server: _Server) -> tuple[int, int]:
     return (pid, os.pidfd_open(pid)) if pid else (0, -1)
 
 
-def _become_child(server: _Server, limits: ChildLimits, descriptors: list[int], server_pid: int) -> NoReturn:
+def _become_child(server: _Server, limits: ChildLimits, descriptors: list[int]) -> NoReturn:
     """The child's whole life. What fails before the ready frame is an infrastructure failure, told on stderr."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        _keep_only(descriptors, (server.walls.ruleset, *server.kept))
+        _keep_only(descriptors, (server.walls.ruleset, server.walls.server_pidfd, *server.kept))
         job = driver.Job.load(_read_all(_JOB_FD), limits.digest_bytes)
-        confine.enter(server.walls, limits, server.scratch_dir, server_pid)
+        confine.enter(server.walls, limits, server.scratch_dir)
         os.dup2(os.open(os.devnull, os.O_RDWR), 2)
         _tidy(server.scratch_dir)
         driver.run(job, _ANSWER_FD)
