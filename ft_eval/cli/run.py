@@ -4,6 +4,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -113,50 +114,75 @@ def run(  # noqa: PLR0917 — click passes every option by name
 
     quiet_libraries(offline=offline)
     from ft_eval.cli.running import run_plan, show_plan
-    from ft_eval.engine.loading import latent_policy, resolve_compile, resolve_device
-    from ft_eval.harness.code_tasks import CodeTaskSettings, session
+    from ft_eval.harness.code_tasks import session
     from ft_eval.harness.mirror import DataSource
     from ft_eval.harness.tasks import TaskOptions
     from ft_eval.plan import RunOptions, plan_run
-    from ft_eval.records import EngineOptions
-    from ft_eval.sandbox.records import SandboxSettings
-    from ft_eval.sandbox.tiers import candidate_tiers
 
-    sandbox = SandboxSettings(tier=tier, allow_unsafe_code=allow_unsafe_code)
-    candidate_tiers(sandbox)
-    names = parse_names(latents) or (("prior",) if z_draws or prefix_latents == "shared" else ())
+    source = DataSource(data_dir=data_dir, offline=offline)
+    scoring = _code_settings(source, tier, allow_unsafe_code=allow_unsafe_code, check_references=not skip_gold_check)
     options = RunOptions(
         checkpoints=parse_names(ckpt),
         checkpoints_file=checkpoints_file,
         adapter=adapter,
         tasks=parse_names(tasks),
         task_options=TaskOptions(limit=parse_limit(limit), num_fewshot=num_fewshot),
-        latents=tuple(latent_policy(name, z_draws or "1", prefix_latents) for name in names),
+        latents=_policies(latents, z_draws, prefix_latents),
         seed=seed,
         dtype=dtype,
-        engine=EngineOptions(
-            batch_size=parse_batch_size(batch_size),
-            device=(placed := resolve_device(device)),
-            prefix_cache=not no_prefix_cache,
-            captures_steps=resolve_compile(compile_, device=placed),
-            num_verified=num_verified,
-        ),
-        source=DataSource(data_dir=data_dir, offline=offline),
+        engine=_engine(batch_size, device, compile_, prefix_cache=not no_prefix_cache, num_verified=num_verified),
+        source=source,
         command=shlex.join(["ft-eval", *sys.argv[1:]]),
     )
     planned = plan_run(options)
     if dry_run:
         show_plan(planned)
         return
-    scoring = CodeTaskSettings(
-        data_dir=data_dir,
-        offline=offline,
-        sandbox=sandbox,
-        check_references=not skip_gold_check,
-        on_check=_CheckLines(),
-    )
     with session(scoring):
         run_plan(planned, output_path or Path("runs") / planned.plan.run_id)
+
+
+def _policies(latents: tuple[str, ...], z_draws: str | None, prefix_latents: str) -> tuple[Any, ...]:
+    """The arms, `LatentPolicy` each; the prior where only its draws or its prefix are spoken of."""
+    from ft_eval.engine.loading import latent_policy
+
+    names = parse_names(latents) or (("prior",) if z_draws or prefix_latents == "shared" else ())
+    return tuple(latent_policy(name, z_draws or "1", prefix_latents) for name in names)
+
+
+def _engine(batch_size: str, device: str, compile_: str, *, prefix_cache: bool, num_verified: int) -> Any:
+    """`EngineOptions`; like all types here, its module is loaded when the command runs, not for its help."""
+    from ft_eval.engine.loading import resolve_compile, resolve_device
+    from ft_eval.records import EngineOptions
+
+    placed = resolve_device(device)
+    return EngineOptions(
+        batch_size=parse_batch_size(batch_size),
+        device=placed,
+        prefix_cache=prefix_cache,
+        captures_steps=resolve_compile(compile_, device=placed),
+        num_verified=num_verified,
+    )
+
+
+def _code_settings(source: Any, tier: str, *, allow_unsafe_code: bool, check_references: bool) -> Any:
+    """`CodeTaskSettings` over a `DataSource`, whose modules are too heavy to be named above.
+
+    A tier that can't be meant is refused before anything is looked up.
+    """
+    from ft_eval.harness.code_tasks import CodeTaskSettings
+    from ft_eval.sandbox.records import SandboxSettings
+    from ft_eval.sandbox.tiers import candidate_tiers
+
+    sandbox = SandboxSettings(tier=tier, allow_unsafe_code=allow_unsafe_code)
+    candidate_tiers(sandbox)
+    return CodeTaskSettings(
+        data_dir=source.data_dir,
+        offline=source.offline,
+        sandbox=sandbox,
+        check_references=check_references,
+        on_check=_CheckLines(),
+    )
 
 
 class _CheckLines:

@@ -156,7 +156,7 @@ class Engine:
                     said = str(error).splitlines()[0]
                     raise EngineError(
                         f"out of memory on {self.options.device} with a batch of one row: {said}; use a smaller "
-                        " checkpoint, --dtype bfloat16 or a device with more memory"
+                        "checkpoint, --dtype bfloat16 or a device with more memory"
                     ) from error
                 self._limits = smaller
                 logger.warning("out of memory: going on with a batch of %d rows", smaller.num_rows)

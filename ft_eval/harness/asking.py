@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ft_eval.engine import Completion, Engine, GenerationRequest, Loglikelihood, ScoringRequest
 from ft_eval.harness.answers import AnswerLog, Ask, by_item
-from ft_eval.harness.encoding import EncodedPair, Encoder
+from ft_eval.harness.encoding import EncodedPair, EncodedPrompt, Encoder
 from ft_eval.harness.verify import Verifier
 from ft_eval.records import Answer, LatentSource
 
@@ -87,10 +87,10 @@ class Asker:
         if not pending and self.verifier is None:
             return
         params = [self.encoder.sampling(ask.arguments[1]) for ask in asks]
-        encoded = {
-            ask.request: self.encoder.prompt(ask.arguments[0], self.encoder.sampling(ask.arguments[1]).max_tokens)
-            for ask in _distinct(asks)
-        }
+        encoded: dict[str, EncodedPrompt] = {}
+        for ask, param in zip(asks, params, strict=True):
+            if ask.request not in encoded:  # a request's draws have the same tokens
+                encoded[ask.request] = self.encoder.prompt(ask.arguments[0], param.max_tokens)
         prompts = [encoded[ask.request] for ask in asks]
         requests = [
             GenerationRequest(
