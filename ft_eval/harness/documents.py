@@ -1,11 +1,20 @@
-"""What a task was asked about: the digest of its documents, and hashes of single ones. Knows no model."""
+"""What a task was asked about: the digest of its documents, and which of them hang together. Knows no model."""
 
 import hashlib
 import json
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from lm_eval.api.task import Task
+
+_STOCK_CLUSTERS: Mapping[str, str] = {
+    "boolq": "passage",
+    "drop": "passage",
+    "multirc": "paragraph",
+    "squadv2": "context",
+}
+"""Stock tasks of lm-eval that ask several questions about one text, and the field that holds it."""
+_MAX_NAME_LENGTH = 64
 
 
 def dataset_digest(task: Task, num_docs: int) -> str:
@@ -26,6 +35,20 @@ def _canonical(doc: Any) -> bytes:
     return json.dumps(doc, sort_keys=True, ensure_ascii=True, default=str).encode() + b"\n"
 
 
-def load_beside(task_file: str, name: str) -> Any:
-    """The JSON file of that name in the folder of a task's file: documents that a task brings itself."""
-    return json.loads(Path(task_file).with_name(name).read_text(encoding="utf-8"))
+def cluster_field(task: Task) -> str | None:
+    """The documents' field that says which of them hang together: `cluster_field` in a task file's metadata.
+
+    None where items are independent. A task whose items are all of one cluster (a subject of MMLU) names none: one
+    cluster has no spread.
+    """
+    named = (task.get_config("metadata") or {}).get("cluster_field")
+    return str(named) if named else _STOCK_CLUSTERS.get(task.task_name)
+
+
+def cluster_name(document: Mapping[str, Any], field: str) -> str | None:
+    """The cluster of a document: the field's value, or its hash where that is a passage; None where there is none."""
+    value = document.get(field)
+    if value is None or value == "":
+        return None
+    text = str(value)
+    return text if len(text) <= _MAX_NAME_LENGTH else hashlib.sha256(text.encode()).hexdigest()[:16]

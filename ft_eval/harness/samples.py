@@ -5,6 +5,7 @@ from math import isfinite
 from numbers import Real
 from typing import Any
 
+from ft_eval.harness.documents import cluster_name
 from ft_eval.harness.marginal import marginal, may_flip
 from ft_eval.harness.names import asks_twice, metric_name
 from ft_eval.records import Answer, Job, SampleResult
@@ -48,8 +49,16 @@ def _sample(
         num_truncated_tokens=max((answer.num_truncated_tokens for answer in answers), default=0),
         seconds=sum(answer.seconds for answer in answers),
         error=None if all(map(isfinite, metrics.values())) else "a metric of this document is not a finite number",
+        details=_cluster(job, first),
         **_likelihoods(job, first, requests),
     )
+
+
+def _cluster(job: Job, first: Mapping[str, Any]) -> dict[str, str]:
+    """Which documents this one hangs together with, under the field's name; empty for a task of independent items."""
+    field = job.task.cluster_field
+    name = None if field is None else cluster_name(first["doc"], field)
+    return {} if field is None or name is None else {field: name}
 
 
 def num_choices(record: Mapping[str, Any]) -> int:

@@ -17,7 +17,7 @@ from lm_eval.tasks import TaskManager
 from lm_eval.tasks._index import Entry, Kind
 
 from ft_eval.errors import FtEvalError, TaskError, did_you_mean
-from ft_eval.harness.documents import dataset_digest
+from ft_eval.harness.documents import cluster_field, dataset_digest
 from ft_eval.harness.mirror import DataSource, redirected_datasets
 from ft_eval.harness.names import metric_name
 from ft_eval.harness.task_files import building_fault, member_fault, one_line
@@ -173,6 +173,7 @@ def _spec(task: Task, options: TaskOptions) -> TaskSpec:
         higher_is_better=bool(task.higher_is_better()[metric]),
         limit=limit,
         num_docs=limit or num_docs,
+        cluster_field=cluster_field(task),
         runs_code=task.task_name in _CODE_TASKS or bool(getattr(task, "UNSAFE_CODE", False)),
         dataset=dataset,
         dataset_digest=dataset_digest(task, limit or num_docs),

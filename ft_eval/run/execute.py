@@ -132,7 +132,11 @@ def _with_outcomes(job: Job, planned: PlannedRun, outcome: JobOutcome) -> JobOut
     documents = _documents(planned, job.task.name, job.task.num_docs)
     samples = tuple(
         replace(
-            sample, details=outcomes(current_session(), job.task.name, documents[sample.doc_id], sample.responses[0])
+            sample,
+            details={
+                **sample.details,
+                **outcomes(current_session(), job.task.name, documents[sample.doc_id], sample.responses[0]),
+            },
         )
         for sample in outcome.samples
     )

@@ -16,12 +16,14 @@ from lm_eval.tasks._yaml_loader import load_yaml
 import ft_eval.harness.task_index
 from ft_eval.errors import DataError, SandboxError, TaskError
 from ft_eval.harness import code_tasks
-from ft_eval.harness.evaluate import _scores
+from ft_eval.harness.evaluate import _scores, evaluate_job
+from ft_eval.harness.lm import FreeTransformerLM
 from ft_eval.harness.mirror import DataSource
 from ft_eval.harness.task_index import our_tasks
 from ft_eval.harness.tasks import TaskOptions, load_tasks
-from ft_eval.records import TaskSpec
+from ft_eval.records import Arm, Checkpoint, Job, TaskSpec
 from ft_eval.resources import tasks_dir
+from tests.fakes import tiny_engine
 
 NUM_DOCS = 3
 Doc = Mapping[str, Any]
@@ -338,6 +340,16 @@ def test_every_question_of_an_article_is_an_item(build):
         "Ann has _ .\nAnswer:",
         "What is wet?\nAnswer:",
     ]
+
+
+def test_the_questions_of_an_article_are_one_cluster(build, tmp_path):
+    spec, task = build("ft_race_high_text")
+    checkpoint = Checkpoint(name="c", arm=Arm.BASELINE, path=Path("c"), digest="d")
+    job = Job(checkpoint=checkpoint, task=spec, latents=None, seed=3)
+    outcome = evaluate_job(job, task, FreeTransformerLM(tiny_engine(tmp_path), seed=3), {})
+    named = [sample.details["article"] for sample in outcome.samples]
+    assert named[0] == named[1] != named[2]
+    assert spec.cluster_field == "article"
 
 
 def test_what_is_missing_is_named(data_dir):
