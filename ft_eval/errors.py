@@ -12,9 +12,12 @@ Anything else that escapes is our own bug and keeps its traceback. This module k
      + StoreError         a run folder can't be read, written or continued
      + SandboxError       generated code can't be run safely here (never a wrong answer)
      + ReportError        a report can't be made from these runs
+
+What is odd but no mistake is an FtEvalWarning (`remark`): the command line shows it as one line and goes on.
 """
 
 import difflib
+import warnings
 from collections.abc import Iterable
 
 
@@ -58,6 +61,15 @@ class SandboxError(FtEvalError):
 
 class ReportError(FtEvalError):
     """A report can't be made from these runs."""
+
+
+class FtEvalWarning(UserWarning):
+    """Something odd that the user should know and need not mend. One line."""
+
+
+def remark(text: str) -> None:
+    """Say something odd by Python's own warnings."""
+    warnings.warn(text, FtEvalWarning, stacklevel=2)
 
 
 def did_you_mean(name: str, known: Iterable[str], *, count: int = 3) -> str:

@@ -6,6 +6,10 @@ Our own bugs keep their traceback.
 """
 
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
@@ -19,7 +23,7 @@ from ft_eval.cli.run import run
 from ft_eval.cli.score import score
 from ft_eval.cli.tasks import tasks
 from ft_eval.cli.toy import toy
-from ft_eval.errors import FtEvalError
+from ft_eval.errors import FtEvalError, FtEvalWarning
 
 
 def _kebab(name: str) -> str:
@@ -51,7 +55,8 @@ for command in (run, report, score, probe, tasks, fetch, toy, convert, lm_eval):
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     try:
-        cli(args=arguments, prog_name="ft-eval", standalone_mode=False)
+        with _remarks_as_lines():
+            cli(args=arguments, prog_name="ft-eval", standalone_mode=False)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except click.ClickException as error:
@@ -66,6 +71,25 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of our output has gone: `ft-eval tasks | head`
         sys.stderr.close()
         sys.exit(141)
+
+
+@contextmanager
+def _remarks_as_lines() -> Iterator[None]:
+    """Within this context each remark is shown on stderr, once."""
+    said: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
+        text = one_line(str(message))
+        if not issubclass(category, FtEvalWarning):
+            original(message, category, *rest, **named)
+        elif text not in said:
+            said.add(text)
+            click.echo(f"warning: {text}", err=True)
+
+    with warnings.catch_warnings():
+        original, warnings.showwarning = warnings.showwarning, show
+        warnings.simplefilter("always", FtEvalWarning)
+        yield
 
 
 def one_line(text: str) -> str:

@@ -25,6 +25,7 @@ _SECONDS_BETWEEN_LINES = 15.0
     "--checkpoints", "checkpoints_file", type=_FOLDER, metavar="FILE", help="A checkpoints.toml: names, pairs, κ."
 )
 @click.option("--adapter", metavar="NAME", help="A model class, as module:Class or an entry point, for other layouts.")
+@click.option("--allow-nonfinite", is_flag=True, help="Evaluate weights that are NaN or infinite all the same.")
 @click.option("--tasks", "-t", multiple=True, metavar="A,B", help="Tasks, groups or tags; see `ft-eval tasks`.")
 @click.option("--limit", "-L", metavar="N", help="The first N documents of each task, or a share below 1.")
 @click.option(
@@ -85,6 +86,7 @@ def run(  # noqa: PLR0917 — click passes every option by name
     ckpt: tuple[str, ...],
     checkpoints_file: Path | None,
     adapter: str | None,
+    allow_nonfinite: bool,
     tasks: tuple[str, ...],
     limit: str | None,
     num_fewshot: int | None,
@@ -125,6 +127,7 @@ def run(  # noqa: PLR0917 — click passes every option by name
         checkpoints=parse_names(ckpt),
         checkpoints_file=checkpoints_file,
         adapter=adapter,
+        allow_nonfinite=allow_nonfinite,
         tasks=parse_names(tasks),
         task_options=TaskOptions(limit=parse_limit(limit), num_fewshot=num_fewshot),
         latents=_policies(latents, z_draws, prefix_latents),

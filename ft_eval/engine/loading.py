@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 
 from ft_eval.engine.engine import Engine
-from ft_eval.errors import UsageError, did_you_mean
+from ft_eval.engine.memory import free_bytes, is_out_of_memory
+from ft_eval.errors import EngineError, UsageError, did_you_mean
 from ft_eval.model.adapters.opening import open_model
 from ft_eval.model.adapters.protocol import LatentModel
 from ft_eval.model.packing import Numerics, PackingOptions, pack_linears
@@ -48,6 +49,8 @@ class ModelArguments:
     """Whether decode steps are captured as CUDA graphs."""
     adapter: str | None = None
     """The name of a model class for a checkpoint that is not in a known layout; None finds the layout out."""
+    allow_nonfinite: bool = False
+    """Whether weights may be NaN or infinite."""
     latents: LatentPolicy = field(default_factory=LatentPolicy)
     """Used for a latent model, left out for a baseline."""
     seed: int = DEFAULT_SEED
@@ -91,11 +94,13 @@ def resolve_dtype(dtype: str, *, stored: str) -> str:
         UsageError: an unknown data type.
     """
     name = stored if dtype == "auto" else dtype
-    if name not in _DTYPES:
-        raise UsageError(
-            f"--dtype {name}: unknown data type{did_you_mean(name, _DTYPES)}; choose auto or {', '.join(_DTYPES)}"
-        )
-    return name
+    if name in _DTYPES:
+        return name
+    if dtype == "auto":
+        raise UsageError(f"the checkpoint's dtype is {name}, which is not computed here; pass --dtype bfloat16")
+    raise UsageError(
+        f"--dtype {name}: unknown data type{did_you_mean(name, _DTYPES)}; choose auto or {', '.join(_DTYPES)}"
+    )
 
 
 def latent_policy(source: str, z_draws: str = "1", prefix_latents: str = "item") -> LatentPolicy:
@@ -132,13 +137,13 @@ def load_engine(arguments: ModelArguments) -> Engine:
 
     Raises:
         CheckpointError: the folder can't be used.
+        EngineError: the device has not the memory for it.
         UsageError: the device, the data type or the policy can't.
     """
     path = arguments.path
     device = resolve_device(arguments.device)
     dtype = resolve_dtype(arguments.dtype, stored=stored_dtype(path))
-    model = open_model(path, adapter=arguments.adapter, dtype=_DTYPES[dtype], device=torch.device(device))
-    _pack(model, dtype, device)
+    model = _open(arguments, dtype, device)
     tokenizer = Tokenizer.load(path if path.is_dir() else path.parent, model.config)
     policy = arguments.latents if model.config.latent else None
     options = EngineOptions(
@@ -148,6 +153,33 @@ def load_engine(arguments: ModelArguments) -> Engine:
         captures_steps=arguments.captures_steps,
     )
     return Engine(model, tokenizer, latents=policy, options=options)
+
+
+def _open(arguments: ModelArguments, dtype: str, device: str) -> LatentModel:
+    """The model on its device. Raises EngineError, with the sizes, when it has no room there."""
+    try:
+        model: LatentModel = open_model(
+            arguments.path,
+            adapter=arguments.adapter,
+            dtype=_DTYPES[dtype],
+            device=torch.device(device),
+            allow_nonfinite=arguments.allow_nonfinite,
+        )
+        _pack(model, dtype, device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        smaller = {"float32": "--dtype bfloat16", "bfloat16": "--dtype int8 on a CPU"}.get(dtype, "another --device")
+        raise EngineError(
+            f"{arguments.path} in {dtype} does not fit the memory of {device}: its files have "
+            f"{_num_bytes(arguments.path) / 2**30:.2f} GiB, {free_bytes(device) / 2**30:.2f} GiB are free there; "
+            f"try {smaller}"
+        ) from error
+    return model
+
+
+def _num_bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.iterdir()) if file.is_file())
 
 
 def _pack(model: LatentModel, dtype: str, device: str) -> None:

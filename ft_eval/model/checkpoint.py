@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,7 +19,7 @@ from ft_eval.errors import CheckpointError
 from ft_eval.model.config import ModelConfig
 from ft_eval.model.describe import to_hub
 from ft_eval.model.families import parse_config
-from ft_eval.model.hub_json import Fields, read_json_object
+from ft_eval.model.hub_json import Fields, is_there, read_json_object
 from ft_eval.model.transformer import Transformer
 from ft_eval.model.weights import WEIGHTS_FILE, TensorInfo, inspect_weights, iterate_tensors, weight_files
 from ft_eval.model.weights import weights_digest as weights_digest  # noqa: PLC0414 - part of this module's face
@@ -56,7 +56,7 @@ def read_config(folder: Path) -> ModelConfig:
 
 
 def _check_folder(folder: Path) -> None:
-    if not folder.exists():
+    if not is_there(folder):
         raise CheckpointError(f"no such folder: {folder}")
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is a file, expected the checkpoint's folder")
@@ -76,11 +76,18 @@ def count_parameters(folder: Path) -> int:
     return sum(tensor.numel() for name, tensor in expected.items() if not (config.tie_embeddings and name == READOUT))
 
 
-def load_model(folder: Path, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Transformer:
+def load_model(
+    folder: Path,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+    allow_nonfinite: bool = False,
+) -> Transformer:
     """The folder's model, in eval mode, its weights memory-mapped where no conversion is needed.
 
     Raises:
-        CheckpointError: as `read_config`; or the weights are absent, damaged, not finite, or don't fit the config.
+        CheckpointError: as `read_config`; or the weights are absent, damaged, don't fit the config, or, unless they are
+            allowed to be, not finite.
     """
     config = read_config(folder)
     with torch.device("meta"):
@@ -89,7 +96,9 @@ def load_model(folder: Path, *, dtype: torch.dtype = torch.float32, device: torc
     tensors = {}
     for name, tensor in iterate_tensors(weight_files(folder)):
         if not name.endswith(_DERIVED):
-            tensors[name] = _converted(tensor, name, folder, dtype).to(device)
+            converted = tensor.to(dtype)
+            _check_finite(tensor, converted, f"{folder}: tensor {name}", allow_nonfinite=allow_nonfinite)
+            tensors[name] = converted.to(device)
     if config.tie_embeddings:
         _check_tied(tensors, folder)
         tensors[READOUT] = tensors[EMBEDDING]
@@ -98,15 +107,58 @@ def load_model(folder: Path, *, dtype: torch.dtype = torch.float32, device: torc
     return model.requires_grad_(requires_grad=False).eval()
 
 
-def check_weights(folder: Path) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsCheck:
+    """What reading every weight once has shown."""
+
+    num_nonfinite: int
+    """Numbers that are NaN or infinite."""
+    constant: tuple[str, ...]
+    """Matrices all of whose numbers are the same: never trained, or lost."""
+
+
+def check_weights(folder: Path, *, allow_nonfinite: bool = False) -> WeightsCheck:
     """Read every weight once and keep none.
 
     Raises:
-        CheckpointError: as `count_parameters`, or a number is NaN or infinite.
+        CheckpointError: as `count_parameters`, or, unless it is allowed, a number is NaN or infinite.
     """
     count_parameters(folder)
+    num_nonfinite, constant = 0, []
     for name, tensor in iterate_tensors(weight_files(folder)):
-        _converted(tensor, name, folder, tensor.dtype)
+        _check_finite(tensor, tensor, f"{folder}: tensor {name}", allow_nonfinite=allow_nonfinite)
+        num_nonfinite += _num_nonfinite(tensor) if allow_nonfinite else 0
+        if _is_constant(tensor):
+            constant.append(name)
+    return WeightsCheck(num_nonfinite=num_nonfinite, constant=tuple(constant))
+
+
+def _is_constant(tensor: Tensor) -> bool:
+    """Whether a matrix says one number again and again; its first row tells almost always."""
+    if tensor.dim() < 2 or tensor.numel() < 2:
+        return False
+    first = tensor[0, 0]
+    return bool((tensor[0] == first).all() and (tensor == first).all())
+
+
+def _num_nonfinite(tensor: Tensor) -> int:
+    return tensor.numel() - int(torch.isfinite(tensor).sum())
+
+
+def _check_finite(tensor: Tensor, converted: Tensor, where: str, *, allow_nonfinite: bool) -> None:
+    """Raise CheckpointError for numbers that are not finite, or no longer so in the type that is computed in."""
+    num_after = _num_nonfinite(converted)
+    num_before = _num_nonfinite(tensor) if num_after else 0
+    if num_after > num_before:
+        raise CheckpointError(
+            f"{where} has {num_after - num_before} numbers too large for {_dtype_name(converted.dtype)}; "
+            "use bfloat16 or float32"
+        )
+    if num_before and not allow_nonfinite:
+        raise CheckpointError(
+            f"{where} has {num_before} numbers that are NaN or infinite (of {tensor.numel()}); "
+            "its training diverged or the file is damaged; --allow-nonfinite evaluates it all the same"
+        )
 
 
 def _expected_tensors(config: ModelConfig) -> dict[str, Tensor]:
@@ -136,7 +188,7 @@ def _check_tensors(
 
 
 def _several(names: list[str]) -> str:
-    shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     return f"{len(names)} tensor{'s are' if len(names) > 1 else ' is'} ({shown})"
 
 
@@ -174,22 +226,6 @@ def _hint(names: list[str]) -> str:
     if all(name.startswith("model.layers.") for name in names):
         return f"see num_hidden_layers and the bias fields in {CONFIG_FILE}"
     return f"{CONFIG_FILE} and the weights must be of one model"
-
-
-def _converted(tensor: Tensor, name: str, folder: Path, dtype: torch.dtype) -> Tensor:
-    """The tensor in the type it is computed in; raises CheckpointError when a number is not finite."""
-    converted = tensor.to(dtype)
-    num_bad = converted.numel() - int(torch.isfinite(converted).sum())
-    if not num_bad:
-        return converted
-    if torch.isfinite(tensor).all():
-        raise CheckpointError(
-            f"{folder}: tensor {name} has {num_bad} numbers too large for {_dtype_name(dtype)}; use bfloat16 or float32"
-        )
-    raise CheckpointError(
-        f"{folder}: tensor {name} has {num_bad} numbers that are NaN or infinite (of {tensor.numel()}); "
-        "its training diverged or the file is damaged"
-    )
 
 
 def _dtype_name(dtype: torch.dtype) -> str:

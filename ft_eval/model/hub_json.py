@@ -5,6 +5,7 @@ Knows no model: which fields mean what is said in `families.py`.
 
 import json
 import math
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,40 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CheckpointError(f"{path} can't be read: {error.strerror or error}") from error
+        raise CheckpointError(f"{path} can't be read: {error.strerror or error}{_owner(path, error)}") from error
+
+
+def is_there(path: Path) -> bool:
+    """Whether anything is at a path; links are followed.
+
+    Raises:
+        CheckpointError: a symbolic link that leads nowhere, or a folder on the way that is closed to us.
+    """
+    with readable(path):
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            if path.is_symlink():
+                raise CheckpointError(f"{path} is a symbolic link to {path.readlink()}, which is not there") from None
+            return False
+        except ValueError:  # a NUL in the name
+            return False
+    return True
+
+
+def _owner(path: Path, error: OSError) -> str:
+    """Whose the path is that was closed to us, and its mode; nothing for other errors."""
+    if not isinstance(error, PermissionError):
+        return ""
+    named = Path(error.filename) if isinstance(error.filename, str) else path
+    for closed in (named, *named.parents):
+        try:
+            status = closed.stat()
+        except OSError:  # the closed folder is further up
+            continue
+        what = "it" if closed == path else str(closed)
+        return f" ({what} belongs to user {status.st_uid} and has mode {stat.S_IMODE(status.st_mode):04o})"
+    return ""
 
 
 def refuse_lfs_pointer(path: Path) -> None:
@@ -58,13 +92,23 @@ def read_json_object(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, o
     """
     data = read_bounded(path, max_bytes)
     try:
-        value = json.loads(data)
+        value = json.loads(data, object_pairs_hook=_no_key_twice)
     except RecursionError as error:
         raise CheckpointError(f"{path} is nested too deeply for a JSON config") from error
     except ValueError as error:  # bad JSON, bad UTF-8, a number of too many digits
         raise CheckpointError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} holds a JSON {type(value).__name__}, expected an object")
+    return value
+
+
+def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON; Python's own reader would take the last of two values without a word."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {_short(twice)} stands twice in one object")
     return value
 
 

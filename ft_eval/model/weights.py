@@ -4,6 +4,7 @@ Everything but `read_tensor` reads headers alone. Knows no model: which tensors 
 """
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +20,12 @@ WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_WATCHED = (".safetensors", ".json", *_PICKLES)
 _FLOATS = ("F64", "F32", "F16", "BF16")
 _CHUNK_BYTES = 2**20
 _MAX_INDEX_BYTES = 10 * MAX_JSON_BYTES
+_MAX_HEADER_BYTES = 100 * 2**20
+"""safetensors' own limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +95,33 @@ def _opened(path: Path, framework: str) -> Iterator[Any]:
         with readable(path), safe_open(path, framework=framework, device="cpu") as file:
             yield file
     except SafetensorError as error:
+        num_bytes = path.stat().st_size
+        expected = _bytes_by_header(path)
+        sizes = f"{num_bytes} bytes" + (
+            f", its header describes {expected}" if expected not in (None, num_bytes) else ""
+        )
         raise CheckpointError(
-            f"{path} ({path.stat().st_size} bytes) is truncated or not a safetensors file: {error}; "
-            "copy or download it again"
+            f"{path} ({sizes}) is truncated or not a safetensors file: {_reason(error)}; copy or download it again"
         ) from error
+
+
+def _bytes_by_header(path: Path) -> int | None:
+    """How many bytes a file should have by its own header; None where it has none that can be read."""
+    with readable(path), path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if size > min(_MAX_HEADER_BYTES, path.stat().st_size):
+            return None
+        try:
+            header = json.loads(file.read(size))
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+            return 8 + size + max(int(end) for end in ends)
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+            return None
+
+
+def _reason(error: Exception) -> str:
+    """What the library says, in at most 200 characters: it quotes the header."""
+    return " ".join(str(error).split())[:200]
 
 
 def inspect_weights(folder: Path) -> dict[str, TensorInfo]:
@@ -143,16 +170,44 @@ def iterate_tensors(files: tuple[Path, ...]) -> Iterator[tuple[str, Any]]:
                 yield name, file.get_tensor(name)
 
 
+Signature = tuple[tuple[str, int, int, int], ...]
+"""Per file of a checkpoint its name, size, time of change in nanoseconds, and inode."""
+
+
+def signature(path: Path) -> Signature:
+    """What tells cheaply whether a checkpoint's files are still those that were read.
+
+    Raises:
+        CheckpointError: it can't be read any more.
+    """
+    with readable(path):
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        states = [(file.name, file.stat()) for file in files if file.suffix in _WATCHED]
+    return tuple((name, state.st_size, state.st_mtime_ns, state.st_ino) for name, state in states)
+
+
+def check_unchanged(path: Path, before: Signature) -> None:
+    """Raise CheckpointError when a checkpoint is not what it was: its answers would be of two models."""
+    now = signature(path)
+    if now != before:
+        changed = sorted({entry[0] for entry in set(now) ^ set(before)})
+        raise CheckpointError(
+            f"{path} was changed while it was in use ({', '.join(changed)}); the answers so far are kept: put it back "
+            "and run the same command again, or evaluate the new files in a run of their own"
+        )
+
+
 def weights_digest(folder: Path) -> str:
     """sha256, hexadecimal, over the bytes of the folder's safetensors files in the order of their names.
 
     Raises:
-        CheckpointError: as `weight_files`, or a file is an LFS pointer or can't be read.
+        CheckpointError: as `weight_files`, or a file is an LFS pointer, can't be read, or changes meanwhile.
     """
-    digest = hashlib.sha256()
+    digest, before = hashlib.sha256(), signature(folder)
     for path in weight_files(folder):
         refuse_lfs_pointer(path)
         with readable(path), path.open("rb") as file:
             while chunk := file.read(_CHUNK_BYTES):
                 digest.update(chunk)
+    check_unchanged(folder, before)
     return digest.hexdigest()

@@ -1,6 +1,6 @@
 """From what the user asked for to a plan and the tasks it names. Nothing is written and no weights are loaded here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from ft_eval.environment import collect_environment
 from ft_eval.errors import UsageError
 from ft_eval.harness.mirror import DataSource
 from ft_eval.harness.tasks import LoadedTasks, TaskOptions, load_tasks
+from ft_eval.model.weights import Signature, signature
 from ft_eval.plan.resolve import resolve_checkpoints
 from ft_eval.records import Arm, Checkpoint, EngineOptions, Job, LatentPolicy, RunPlan, TaskSpec
 
@@ -21,6 +22,8 @@ class RunOptions:
     checkpoints_file: Path | None = None
     adapter: str | None = None
     """The class that runs checkpoints in no known layout."""
+    allow_nonfinite: bool = False
+    """Whether weights may be NaN or infinite."""
     tasks: tuple[str, ...] = ()
     task_options: TaskOptions = field(default_factory=TaskOptions)
     latents: tuple[LatentPolicy, ...] = ()
@@ -48,6 +51,8 @@ class PlannedRun:
     plan: RunPlan
     tasks: LoadedTasks
     source: DataSource
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
+    """By checkpoint, how its files looked when they were read: a run stops when they change."""
 
 
 def plan_run(options: RunOptions) -> PlannedRun:
@@ -56,7 +61,14 @@ def plan_run(options: RunOptions) -> PlannedRun:
     Raises:
         FtEvalError: anything the user named that can't be used; see `resolve_checkpoints` and `load_tasks`.
     """
-    checkpoints = resolve_checkpoints(options.checkpoints, options.checkpoints_file, options.dtype, options.adapter)
+    checkpoints = resolve_checkpoints(
+        options.checkpoints,
+        options.checkpoints_file,
+        options.dtype,
+        options.adapter,
+        allow_nonfinite=options.allow_nonfinite,
+    )
+    signatures = {checkpoint.name: signature(checkpoint.path) for checkpoint in checkpoints}
     tasks = load_tasks(options.tasks, options.task_options, options.source)
     plan = RunPlan(
         jobs=_jobs(checkpoints, tasks.specs, options),
@@ -66,7 +78,7 @@ def plan_run(options: RunOptions) -> PlannedRun:
         command=options.command,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    return PlannedRun(plan=plan, tasks=tasks, source=options.source)
+    return PlannedRun(plan=plan, tasks=tasks, source=options.source, signatures=signatures)
 
 
 def _jobs(checkpoints: Sequence[Checkpoint], specs: Sequence[TaskSpec], options: RunOptions) -> tuple[Job, ...]:

@@ -4,9 +4,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from ft_eval.errors import remark
 from ft_eval.model.adapters.facts import read_facts
 from ft_eval.model.adapters.opening import Layout, identify
-from ft_eval.model.checkpoint import check_weights, count_parameters, read_config, weights_digest
+from ft_eval.model.checkpoint import WeightsCheck, check_weights, count_parameters, read_config, weights_digest
 from ft_eval.model.config import ModelConfig
 from ft_eval.model.tokenizer import Tokenizer
 
@@ -21,24 +22,42 @@ class CheckpointFacts:
     num_parameters: int
     digest: str
     """sha256, hexadecimal, over all that changes its answers: weights, shape, tokenizer, adapter."""
+    num_nonfinite: int = 0
+    """Numbers in its weights that are NaN or infinite; above 0 where that was allowed alone."""
 
 
-def checkpoint_facts(path: Path, adapter: str | None = None) -> CheckpointFacts:
+def checkpoint_facts(path: Path, adapter: str | None = None, *, allow_nonfinite: bool = False) -> CheckpointFacts:
     """Read a checkpoint through once: whatever is wrong with it is found here, before anything runs.
 
     Raises:
         CheckpointError: it can't be used; among others, weights that are not finite, or a tokenizer that is missing.
         UsageError: the adapter can't be found.
     """
+    num_nonfinite = 0
     if adapter is None and _is_ours(path):
         config, num_parameters, digest = read_config(path), count_parameters(path), weights_digest(path)
-        check_weights(path)
+        check = check_weights(path, allow_nonfinite=allow_nonfinite)
+        num_nonfinite = check.num_nonfinite
+        _remark_on(path, check)
     else:
         facts = read_facts(path, adapter=adapter)
         config, num_parameters, digest = facts.config, facts.num_parameters, facts.digest
     folder = tokenizer_folder(path)
     Tokenizer.load(folder, config)
-    return CheckpointFacts(config=config, num_parameters=num_parameters, digest=_with_small_files(folder, digest))
+    return CheckpointFacts(
+        config=config,
+        num_parameters=num_parameters,
+        digest=_with_small_files(folder, digest),
+        num_nonfinite=num_nonfinite,
+    )
+
+
+def _remark_on(path: Path, check: WeightsCheck) -> None:
+    if check.num_nonfinite:
+        remark(f"{path}: {check.num_nonfinite} of its weights are NaN or infinite; it is evaluated as it is")
+    if check.constant:
+        names = ", ".join(check.constant[:3]) + (", ..." if len(check.constant) > 3 else "")
+        remark(f"{path}: the same number stands in all places of {names}; was it trained?")
 
 
 def read_shape(path: Path, adapter: str | None = None) -> ModelConfig:

@@ -12,6 +12,7 @@ from ft_eval.config import CheckpointEntry, CheckpointsFile, load_checkpoints
 from ft_eval.engine.loading import resolve_dtype
 from ft_eval.errors import CheckpointError, ConfigError, UsageError, did_you_mean
 from ft_eval.model.config import ModelConfig
+from ft_eval.model.hub_json import is_there, readable
 from ft_eval.model.stored import stored_dtype
 from ft_eval.plan.facts import CheckpointFacts, checkpoint_facts
 from ft_eval.records import Arm, Checkpoint
@@ -28,7 +29,12 @@ class _Found:
 
 
 def resolve_checkpoints(
-    names: Sequence[str], file: Path | None, dtype: str, adapter: str | None = None
+    names: Sequence[str],
+    file: Path | None,
+    dtype: str,
+    adapter: str | None = None,
+    *,
+    allow_nonfinite: bool = False,
 ) -> tuple[Checkpoint, ...]:
     """The checkpoints of a run, baselines before the latent models that are paired with them.
 
@@ -37,6 +43,7 @@ def resolve_checkpoints(
         file: what `--checkpoints` was given.
         dtype: auto, or a data type for all of them.
         adapter: the class that runs those named by a path, where they are in no known layout.
+        allow_nonfinite: whether weights may be NaN or infinite.
 
     Raises:
         UsageError: no name, two checkpoints of one name, an unknown data type.
@@ -48,10 +55,16 @@ def resolve_checkpoints(
         raise UsageError("no checkpoint was named; pass --ckpt FOLDER, or --checkpoints FILE.toml")
     entries = _entries(names, listed, adapter) if names else tuple(listed.checkpoints.values() if listed else ())
     _refuse_same_name(entries)
-    found = [_Found(entry=entry, facts=checkpoint_facts(entry.path, entry.adapter)) for entry in entries]
+    found = [_find(entry, allow_nonfinite=allow_nonfinite) for entry in entries]
     checkpoints = [_checkpoint(one, dtype) for one in found]
     paired = _pair(checkpoints, {one.entry.name: one.facts.config for one in found})
     return tuple(sorted(paired, key=lambda checkpoint: checkpoint.arm is not Arm.BASELINE))
+
+
+def _find(entry: CheckpointEntry, *, allow_nonfinite: bool) -> _Found:
+    with readable(entry.path):
+        facts = checkpoint_facts(entry.path, entry.adapter, allow_nonfinite=allow_nonfinite)
+        return _Found(entry=entry, facts=facts)
 
 
 def _entries(names: Sequence[str], listed: CheckpointsFile | None, adapter: str | None) -> tuple[CheckpointEntry, ...]:
@@ -60,12 +73,14 @@ def _entries(names: Sequence[str], listed: CheckpointsFile | None, adapter: str 
         if listed is not None and name in listed.checkpoints:
             entries.append(listed.checkpoints[name])
         else:
-            entries += [replace(entry, adapter=entry.adapter or adapter) for entry in _from_folder(Path(name), listed)]
+            with readable(Path(name)):
+                inside = _from_folder(Path(name), listed)
+            entries += [replace(entry, adapter=entry.adapter or adapter) for entry in inside]
     return tuple({entry.path.resolve() / entry.name: entry for entry in entries}.values())
 
 
 def _from_folder(path: Path, listed: CheckpointsFile | None) -> list[CheckpointEntry]:
-    if not path.exists():
+    if not is_there(path):
         hint = did_you_mean(str(path), listed.checkpoints) if listed else ""
         where = f"a folder or a name in {listed.path}" if listed else "a checkpoint's folder"
         raise CheckpointError(f"{path}: no such checkpoint; expected {where}{hint}")
@@ -120,6 +135,7 @@ def _checkpoint(found: _Found, dtype: str) -> Checkpoint:
         kappa_bits=kappa_bits,
         num_latent_bits=config.latent.num_bits if config.latent else None,
         adapter=entry.adapter,
+        num_nonfinite=found.facts.num_nonfinite,
     )
 
 

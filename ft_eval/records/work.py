@@ -69,6 +69,8 @@ class Checkpoint:
     """H; None for a baseline."""
     adapter: str | None = None
     """The name of the class that runs it, where the checkpoint is in no known layout."""
+    num_nonfinite: int = field(default=0, metadata={"since": 3})
+    """Numbers in its weights that are NaN or infinite; 0 unless the user allowed them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from ft_eval.harness.code_tasks import (
 from ft_eval.harness.evaluate import JobOutcome, evaluate_job
 from ft_eval.harness.lm import FreeTransformerLM
 from ft_eval.harness.verify import Verifier
+from ft_eval.model.weights import check_unchanged
 from ft_eval.plan import PlannedRun
 from ft_eval.records import Checkpoint, Job, LatentPolicy, RunPlan
 from ft_eval.run.progress import Progress
@@ -95,6 +96,7 @@ def _documents(planned: PlannedRun, task: str, num_docs: int) -> list[Any]:
 
 
 def _evaluate_checkpoint(checkpoint: Checkpoint, jobs: list[Job], setting: _Setting) -> None:
+    _check_unchanged(checkpoint, setting)
     engine = _load(checkpoint, jobs[0], setting.planned.plan)
     meter = PromptMeter(engine)
     for job in jobs:
@@ -102,10 +104,18 @@ def _evaluate_checkpoint(checkpoint: Checkpoint, jobs: list[Job], setting: _Sett
             setting.progress.resumed(job, len(log))
             outcome = _evaluate(job, engine.under(job.latents), setting, log)
             usage = meter.measure(job, outcome.samples)
+            _check_unchanged(checkpoint, setting)
             setting.store.finish(replace(outcome.result, prompt_usage=usage), outcome.samples)
         setting.progress.job_finished(job)
     del engine, meter
     gc.collect()  # the next checkpoint should not need the memory of two
+
+
+def _check_unchanged(checkpoint: Checkpoint, setting: _Setting) -> None:
+    """Raise CheckpointError when the files are no longer those that the plan's digest is of."""
+    before = setting.planned.signatures.get(checkpoint.name)
+    if before is not None:
+        check_unchanged(checkpoint.path, before)
 
 
 def _evaluate(job: Job, engine: Engine, setting: _Setting, log: ResponseLog) -> JobOutcome:
@@ -154,6 +164,7 @@ def _load(checkpoint: Checkpoint, job: Job, plan: RunPlan) -> Engine:
         ModelArguments(
             path=checkpoint.path,
             adapter=checkpoint.adapter,
+            allow_nonfinite=checkpoint.num_nonfinite > 0,
             dtype=checkpoint.dtype,
             device=plan.engine.device,
             batch_size=plan.engine.batch_size,

@@ -24,7 +24,7 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 
 from ft_eval.errors import StoreError, did_you_mean
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Raised whenever a record or a file changes so that an older ft-eval could not read it, or would misread it."""
 _OLDEST_VERSION = 1
 """The oldest format that is still read."""

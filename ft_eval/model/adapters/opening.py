@@ -23,7 +23,7 @@ from ft_eval.model.adapters.torch_files import TORCH_SUFFIXES, read_torch_file
 from ft_eval.model.adapters.xtransformers import is_arguments, is_state_dict, load_xtransformers
 from ft_eval.model.checkpoint import CONFIG_FILE, load_model
 from ft_eval.model.families import FREE_TRANSFORMER
-from ft_eval.model.hub_json import read_json_object
+from ft_eval.model.hub_json import is_there, read_json_object
 
 BEST_FILE = "best.pt"
 """What bryanvine's training keeps of a run; ckpt.pt beside it is for going on with the training."""
@@ -53,12 +53,19 @@ def identify(path: Path) -> Source:
     Raises:
         CheckpointError: nothing is there, it can't be read, or it has no known layout.
     """
-    if not path.exists():
+    if not is_there(path):
         raise CheckpointError(f"no such file or folder: {path}")
     return _identify_folder(path) if path.is_dir() else _identify_file(path)
 
 
-def open_model(path: Path, *, adapter: str | None, dtype: torch.dtype, device: torch.device | str) -> Any:
+def open_model(
+    path: Path,
+    *,
+    adapter: str | None,
+    dtype: torch.dtype,
+    device: torch.device | str,
+    allow_nonfinite: bool = False,
+) -> Any:
     """A model of `protocol.LatentModel`'s surface, in eval mode.
 
     Args:
@@ -66,6 +73,7 @@ def open_model(path: Path, *, adapter: str | None, dtype: torch.dtype, device: t
         adapter: None, or the name of a class as `protocol.find_class` takes it.
         dtype: of the weights.
         device: where they go.
+        allow_nonfinite: whether a folder of our layout may hold NaN and infinities; the other readers refuse them.
 
     Raises:
         CheckpointError: the checkpoint can't be used.
@@ -74,8 +82,9 @@ def open_model(path: Path, *, adapter: str | None, dtype: torch.dtype, device: t
     if adapter is not None:
         return load_class(adapter, path, dtype=dtype, device=device)
     source = identify(path)
+    if source.layout is Layout.OURS:
+        return load_model(source.path, dtype=dtype, device=device, allow_nonfinite=allow_nonfinite)
     readers = {
-        Layout.OURS: load_model,
         Layout.LATENT_HEAD: load_latent_head,
         Layout.BRYANVINE: load_bryanvine,
         Layout.X_TRANSFORMERS: load_xtransformers,

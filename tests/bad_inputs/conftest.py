@@ -1,0 +1,61 @@
+"""The command line in process, in an empty folder, and what holds every case of the list."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ft_eval.cli.main import main
+from tests.bad_inputs.case import Case, Room, matches, snapshot
+from tests.bad_inputs.index import rows
+from tests.fakes import write_checkpoint
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("template") / "base", max_length=128)
+
+
+@pytest.fixture
+def room(tmp_path, template, monkeypatch) -> Room:
+    made = Room(tmp_path, template)
+    monkeypatch.chdir(made.work)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    return made
+
+
+@pytest.fixture
+def call(capsys):
+    """Run the command line; gives its exit code, stdout and stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        try:
+            main([str(argument) for argument in arguments])
+            code = 0
+        except SystemExit as leave:
+            code = int(leave.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+@pytest.fixture
+def hold(room, call):
+    """Hold a case: its line, its exit code, and that nothing was written, changed or left behind."""
+
+    def check(case: Case) -> None:
+        row = rows()[case.number, case.what]
+        arguments = case.prepare(room)
+        before = snapshot(room.inputs.parent)
+        code, out, err = call(*arguments)
+        said = [line for line in err.splitlines() if line.lower().startswith(("error: ", "warning: "))]
+        assert code == row.exit_code, err
+        assert "Traceback" not in err
+        assert [line for line in said if matches(row.answer, line)], f"expected {row.answer!r} in {said}\n{err}"
+        if code:
+            assert len([line for line in said if line.lower().startswith("error")]) == 1
+            assert out == ""
+        assert snapshot(room.inputs.parent) == before
+
+    return check
