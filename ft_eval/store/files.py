@@ -41,6 +41,19 @@ def no_room(path: Path, num_bytes: int, reason: str) -> StoreError:
     )
 
 
+def refuse_link(path: Path) -> None:
+    """Raise StoreError for a symbolic link: a run folder from elsewhere could make us write or read another file."""
+    if path.is_symlink():
+        raise StoreError(f"{path} is a symbolic link, which a run folder never holds; put the file itself there")
+
+
+def _refuse_irregular(path: Path) -> None:
+    """Raise StoreError for what is no file: reading a pipe could wait for ever."""
+    refuse_link(path)
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise StoreError(f"{path}: can't read: it is not a regular file")
+
+
 def read_bounded(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """The bytes of a regular file whose size is checked before it is read.
 
@@ -48,11 +61,10 @@ def read_bounded(path: Path, max_bytes: int = MAX_FILE_BYTES) -> bytes:
         StoreError: The file is absent, unreadable, not a regular file or larger than `max_bytes`.
     """
     with one_clear_line(path, "read"):
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise StoreError(f"{path}: can't read: it is not a regular file")
-        if status.st_size > max_bytes:
-            raise StoreError(f"{path}: {status.st_size} bytes, and ft-eval writes {max_bytes} at most: not its file")
+        _refuse_irregular(path)
+        num_bytes = path.stat().st_size
+        if num_bytes > max_bytes:
+            raise StoreError(f"{path}: {num_bytes} bytes, and ft-eval writes {max_bytes} at most: not its file")
         return path.read_bytes()
 
 
@@ -60,8 +72,10 @@ def read_lines(path: Path, max_bytes: int = MAX_FILE_BYTES) -> Iterator[bytes]:
     """The lines of a file, each with its newline; the last one may lack it.
 
     Raises:
-        StoreError: The file is unreadable or a line is longer than `max_bytes`.
+        StoreError: The file is unreadable, no regular file, or a line is longer than `max_bytes`.
     """
+    with one_clear_line(path, "read"):
+        _refuse_irregular(path)
     with one_clear_line(path, "read"), path.open("rb") as file:
         number = 1
         while line := file.readline(max_bytes + 1):
@@ -80,7 +94,8 @@ def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with one_clear_line(path, "write"):
-            with temporary.open("wb") as file:
+            temporary.unlink(missing_ok=True)  # of a process that died; never written through, were it a link
+            with temporary.open("xb") as file:
                 file.writelines(chunks)
                 file.flush()
                 os.fsync(file.fileno())

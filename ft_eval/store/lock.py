@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from ft_eval.errors import StoreError
-from ft_eval.store.files import one_clear_line
+from ft_eval.store.files import one_clear_line, refuse_link
 
 _BUSY = frozenset({errno.EWOULDBLOCK, errno.EACCES})
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
@@ -33,8 +33,9 @@ class RunLock:
         Raises:
             StoreError: Another process holds it (it is named), or the file system has no locks.
         """
+        refuse_link(path)
         with one_clear_line(path, "lock"):
-            fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _sign(fd)

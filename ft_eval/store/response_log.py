@@ -20,7 +20,15 @@ from typing import Self
 from ft_eval.errors import StoreError
 from ft_eval.records import Answer
 from ft_eval.store.codec import dump, load
-from ft_eval.store.files import MAX_FILE_BYTES, no_room, one_clear_line, read_lines, sync_folder, write_atomically
+from ft_eval.store.files import (
+    MAX_FILE_BYTES,
+    no_room,
+    one_clear_line,
+    read_lines,
+    refuse_link,
+    sync_folder,
+    write_atomically,
+)
 
 _SYNC_RECORDS = 64
 _SYNC_SECONDS = 1.0
@@ -45,10 +53,11 @@ class ResponseLog:
         self.path = path
         self._answers: dict[str, Answer] = {}
         self._damage: Counter[str] = Counter()
+        refuse_link(path)
         if path.exists():
             self._scan()
         with one_clear_line(path, "open"):
-            self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
             self._size = os.fstat(self._fd).st_size
             sync_folder(path.parent)
         self._num_unsynced = 0
@@ -175,6 +184,7 @@ class ResponseLog:
 
     def _set_aside(self, bad: list[bytes]) -> None:
         """Move damaged lines to their own file; a crash in between repeats them there and loses nothing."""
+        refuse_link(self.bad_path)
         with one_clear_line(self.bad_path, "keep damaged lines aside"), self.bad_path.open("ab") as file:
             file.writelines(bad)
             file.flush()

@@ -20,7 +20,7 @@ from typing import Self, TypeVar
 from ft_eval.errors import StoreError
 from ft_eval.records import RunPlan, SampleResult, TaskResult
 from ft_eval.store.codec import dump, load
-from ft_eval.store.files import make_folder, one_clear_line, read_bounded, write_atomically
+from ft_eval.store.files import make_folder, one_clear_line, read_bounded, refuse_link, write_atomically
 from ft_eval.store.lock import RunLock
 from ft_eval.store.plan_diff import first_difference
 from ft_eval.store.response_log import ResponseLog
@@ -156,7 +156,10 @@ class RunStore:
     def _job_folder(self, job_id: str) -> Path:
         if not _JOB_ID.fullmatch(job_id) or job_id not in self._job_ids:
             raise StoreError(f"{self.path}: no job {job_id[:40]!r} in this run")
-        return self.path / "jobs" / job_id
+        folder = self.path / "jobs" / job_id
+        refuse_link(folder.parent)
+        refuse_link(folder)
+        return folder
 
     def _finished(self, job_id: str) -> FinishedJob:
         path = self._job_folder(job_id) / "result.json"
