@@ -42,12 +42,12 @@ def report(
     checkpoints_file: Path | None,
     margin: float | None,
 ) -> None:
-    """Write report.html, and beside it scores.csv, scores.md, scores.tex and scores.json.
+    """Write report.html, and beside it the scores in five formats and all samples as Parquet.
 
     RUN is a run's folder; without one, the latest run in or under this folder.
     """
     from ft_eval.config import load_checkpoints
-    from ft_eval.report import Terms, build_report, write_report
+    from ft_eval.report import Terms, build_report, recorded_runs, write_report
     from ft_eval.store import RunStore
 
     names = parse_names(primary)
@@ -55,13 +55,16 @@ def report(
         names = load_checkpoints(checkpoints_file).primary
     folders = list(runs) or [_latest_run()]
     terms = Terms(primary=names, margin_points=margin)
-    built = build_report([RunStore.open(folder) for folder in folders], terms=terms)
+    stores = [RunStore.open(folder) for folder in folders]
     if form == "text":
         from ft_eval.cli.verdicts import print_verdicts
 
-        print_verdicts(built)
+        print_verdicts(build_report(stores, terms=terms))
         return
-    for path in write_report(built, output_dir or folders[0]):
+    target = output_dir or folders[0]
+    with recorded_runs(stores, target / "samples.parquet") as recorded:
+        built = build_report(recorded, terms=terms)
+    for path in (*write_report(built, target), target / "samples.parquet"):
         click.echo(str(path))
 
 

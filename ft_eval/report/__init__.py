@@ -3,6 +3,7 @@
 from ft_eval.report.build import build_report
 from ft_eval.report.catalog import RunReader
 from ft_eval.report.render import render_html, write_report
+from ft_eval.report.samples_file import recorded_runs
 from ft_eval.report.scores import ScoreRecord, score_records, scores_frame
 from ft_eval.report.tables import Report, RowKind
 from ft_eval.report.text import SummaryRow, summary_lines, summary_rows
@@ -18,6 +19,7 @@ __all__ = [
     "Terms",
     "Verdict",
     "build_report",
+    "recorded_runs",
     "render_html",
     "score_records",
     "scores_frame",

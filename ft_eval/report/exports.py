@@ -1,7 +1,7 @@
-"""The score records as CSV, Markdown, LaTeX and JSON. Every format says the same numbers.
+"""The score records as CSV, Parquet, Markdown, LaTeX and JSON. Every format says the same numbers.
 
-CSV and JSON hold every metric as fractions, Markdown and LaTeX the primary metrics in points. Names come from users and
-tasks: each format escapes them in its own way.
+CSV, Parquet and JSON hold every metric as fractions, Markdown and LaTeX the primary metrics in points. Names come
+from users and tasks: each format escapes them in its own way.
 """
 
 import csv
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 
 from ft_eval.report.formats import MINUS, NONE, THIN, interval, one_line, p_value, score, signed
-from ft_eval.report.scores import ScoreRecord, score_records
+from ft_eval.report.scores import ScoreRecord, score_records, scores_frame
 from ft_eval.report.tables import Panel, Report, Unit, UsageRow
 from ft_eval.report.text import detectable_text, gain_text, items_text, split_text
 from ft_eval.report.verdicts import Pooled
@@ -96,6 +96,13 @@ def to_csv(report: Report) -> str:
     for record in score_records(report):
         writer.writerow([_csv_field(value) for value in asdict(record).values()])
     return text.getvalue()
+
+
+def to_parquet(report: Report) -> bytes:
+    """The records as Parquet, one row each, columns as in CSV; a number that is not there is null."""
+    buffer = io.BytesIO()
+    scores_frame(report).to_parquet(buffer, engine="pyarrow", compression="zstd", index=False)
+    return buffer.getvalue()
 
 
 def _plain(value: object) -> object:

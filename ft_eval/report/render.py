@@ -13,7 +13,8 @@ from markupsafe import Markup
 
 from ft_eval.report import formats
 from ft_eval.report.catalog import policy_text
-from ft_eval.report.exports import to_csv, to_json, to_latex, to_markdown
+from ft_eval.report.every_eval_ever import FOLDER, every_eval_ever_files
+from ft_eval.report.exports import to_csv, to_json, to_latex, to_markdown, to_parquet
 from ft_eval.report.tables import Report
 from ft_eval.report.words import gain_interval_text
 from ft_eval.resources import templates_dir
@@ -25,21 +26,26 @@ MARKS = {Verdict.BETTER: "▲", Verdict.WORSE: "▼", Verdict.EQUIVALENT: "◆",
 
 
 def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
-    """Write report.html, scores.csv, scores.md, scores.tex and scores.json; each is whole or absent.
+    """Write report.html, the scores in six formats, and Every Eval Ever's files; each is whole or absent.
 
     Raises:
         StoreError: the folder can't be made or written.
     """
-    contents = {
+    texts = {
         "report.html": render_html(report),
         "scores.csv": to_csv(report),
         "scores.md": to_markdown(report),
         "scores.tex": to_latex(report),
         "scores.json": to_json(report),
+        **{f"{FOLDER}/{name}": text for name, text in every_eval_ever_files(report).items()},
     }
+    contents = {name: text.encode("utf-8") for name, text in texts.items()}
+    contents["scores.parquet"] = to_parquet(report)
     make_folder(folder)
-    for name, text in contents.items():
-        write_atomically(folder / name, [text.encode("utf-8")])
+    if len(texts) > 5:
+        make_folder(folder / FOLDER)
+    for name, content in contents.items():
+        write_atomically(folder / name, [content])
     return tuple(folder / name for name in contents)
 
 

@@ -122,7 +122,9 @@ def test_a_run_and_its_report(call, model):
     code, out, err = call("report")
     assert code == 0, err
     written = [Path(line) for line in out.split()]
-    assert [path.name for path in written] == ["report.html", "scores.csv", "scores.md", "scores.tex", "scores.json"]
+    names = {path.name for path in written}
+    assert names > {"report.html", "scores.csv", "scores.md", "scores.tex", "scores.json", "scores.parquet"}
+    assert "samples.parquet" in names
     assert all(path.stat().st_size > 0 for path in written)
     code, _, err = call("run", "--ckpt", model, "--tasks", "toy_mmlu", "--limit", "2", "--offline")
     assert (code, "done before" in err) == (0, True)

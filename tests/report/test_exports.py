@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ft_eval.report import Report, build_report, scores_frame
-from ft_eval.report.exports import paper_rows, to_csv, to_json, to_latex, to_markdown
+from ft_eval.report.exports import paper_rows, to_csv, to_json, to_latex, to_markdown, to_parquet
 from ft_eval.report.tables import RowKind
 from tests.report.example import example_report
 from tests.report.fakes import baseline, job, latent, store, task
@@ -38,6 +38,16 @@ def test_csv_reads_back_as_the_frame():
             pd.testing.assert_series_equal(pd.to_numeric(read[name], errors="coerce"), frame[name], rtol=0, atol=0)
         elif frame[name].dtype.kind in "iu":
             assert read[name].tolist() == frame[name].tolist()
+
+
+def test_parquet_reads_back_as_the_frame():
+    frame, read = scores_frame(example_report()), pd.read_parquet(io.BytesIO(to_parquet(example_report())))
+    assert list(read) == list(frame)
+    for name in frame:
+        if frame[name].dtype.kind in "iufb":
+            pd.testing.assert_series_equal(read[name], frame[name], rtol=0, atol=0)
+        else:
+            assert read[name].astype(object).fillna("").tolist() == frame[name].astype(object).fillna("").tolist()
 
 
 def test_json_holds_the_same_numbers_and_null_for_what_is_not_there():
@@ -110,6 +120,7 @@ def test_a_paper_table_has_the_primary_metrics_and_leaves_subtasks_to_their_grou
 
 def test_exports_are_the_same_twice():
     report = example_report()
-    for export in (to_csv, to_json, to_latex, to_markdown):
+    for export in (to_csv, to_json, to_latex, to_markdown, to_parquet):
         assert export(report) == export(report)
-        export(report).encode("utf-8")
+    for written in (to_csv, to_json, to_latex, to_markdown):
+        written(report).encode("utf-8")

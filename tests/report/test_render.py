@@ -189,12 +189,13 @@ def test_provenance_is_on_the_page(page):
     assert [text for text in wanted if text not in page.text] == []
 
 
-def test_write_report_leaves_five_whole_files(tmp_path):
+def test_write_report_leaves_whole_files(tmp_path):
     report = build_report([store({job(baseline(), task()): [1.0, 0.0]})])
     paths = write_report(report, tmp_path / "deep" / "er")
-    names = ["report.html", "scores.csv", "scores.md", "scores.tex", "scores.json"]
+    names = ["report.html", "scores.csv", "scores.md", "scores.tex", "scores.json", "base.json"]
+    names += ["scores.parquet"]
     assert [path.name for path in paths] == names
-    assert sorted(path.name for path in paths[0].parent.iterdir()) == sorted(names)
+    assert sorted(path.name for path in (tmp_path / "deep").rglob("*.*")) == sorted(names)
     assert paths[0].read_text(encoding="utf-8") == render_html(report)
 
 
