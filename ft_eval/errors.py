@@ -1,4 +1,4 @@
-"""The exception tree. A user's mistake is an FtEvalError: one line, exit code 2, no traceback.
+"""The exception tree. A user's mistake is an FtEvalError: one line, exit code 2 unless said, no traceback.
 
 Anything else that escapes is our own bug and keeps its traceback. This module knows no other module.
 
@@ -10,6 +10,7 @@ Anything else that escapes is our own bug and keeps its traceback. This module k
      + TaskError          a task name, its file or its data can't be used
      + DataError          a dataset is absent, incomplete or not what it should be
      + StoreError         a run folder can't be read, written or continued
+        + NoRoomError     the disk, its inodes, a quota or a file's size limit is used up (exit code 4)
      + SandboxError       generated code can't be run safely here (never a wrong answer)
      + ReportError        a report can't be made from these runs
 
@@ -53,6 +54,12 @@ class DataError(FtEvalError):
 
 class StoreError(FtEvalError):
     """A run folder can't be read, written or continued."""
+
+
+class NoRoomError(StoreError):
+    """The disk, its inodes, a quota or a limit on a file's size is used up. What was stored until then is whole."""
+
+    exit_code = 4
 
 
 class SandboxError(FtEvalError):

@@ -1,10 +1,11 @@
 """The entry point, and the one place where an exception becomes an exit code.
 
-    0 done    2 a mistake the user can mend (one line, no traceback)    130 interrupted
+    0 done    2 a mistake the user can mend (one line, no traceback)    4 no room on the disk    130 interrupted
 
 Our own bugs keep their traceback.
 """
 
+import errno
 import sys
 import warnings
 from collections.abc import Iterator
@@ -23,7 +24,9 @@ from ft_eval.cli.run import run
 from ft_eval.cli.score import score
 from ft_eval.cli.tasks import tasks
 from ft_eval.cli.toy import toy
-from ft_eval.errors import FtEvalError, FtEvalWarning
+from ft_eval.errors import FtEvalError, FtEvalWarning, NoRoomError
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def _kebab(name: str) -> str:
@@ -68,6 +71,12 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        what = one_line(f"{error.filename or 'a file'}: {error.strerror}")
+        click.echo(f"error: {what}; make room and run the same command again", err=True)
+        sys.exit(NoRoomError.exit_code)
     except BrokenPipeError:  # the reader of our output has gone: `ft-eval tasks | head`
         sys.stderr.close()
         sys.exit(141)

@@ -60,7 +60,7 @@ def _show_foresight(found: Foresight) -> None:
 
 def run_plan(planned: PlannedRun, path: Path) -> None:
     """Carry out a plan in a folder, with a live display, and print what came of it."""
-    with RunStore.open_or_create(path, planned.plan) as store:
+    with RunStore.open_or_create(path, planned.plan, on_notice=_notice) as store:
         try:
             with live_progress(planned.plan) as progress:
                 execute_plan(planned, store, progress)
@@ -68,6 +68,10 @@ def run_plan(planned: PlannedRun, path: Path) -> None:
             _say_how_to_continue(planned, store)
             raise
     _show_summary(path)
+
+
+def _notice(text: str) -> None:
+    click.echo(f"notice: {text}", err=True)
 
 
 def _say_how_to_continue(planned: PlannedRun, store: RunStore) -> None:

@@ -5,18 +5,18 @@ Knows nothing of records or runs; it moves bytes.
 
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ft_eval.errors import StoreError
+from ft_eval.errors import NoRoomError, StoreError
 
 MAX_FILE_BYTES = 64 * 2**20
 """A whole file, or one line of a log, larger than this was not written by ft-eval and is not read into memory."""
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says when a disk or its inodes, a quota, or a file's size limit is used up."""
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
 
 
@@ -25,20 +25,19 @@ def one_clear_line(path: Path, action: str) -> Iterator[None]:
     """Turn an OSError inside the block into a StoreError that names the path, the reason and what to do.
 
     Raises:
-        StoreError: In place of any OSError.
+        NoRoomError: In place of an OSError that says that the disk, its inodes, a quota or a file's limit is used up.
+        StoreError: In place of any other.
     """
     try:
         yield
     except OSError as error:
-        raise StoreError(f"{path}: can't {action}: {error.strerror or error}{_advice(path, error)}") from error
+        kind = NoRoomError if error.errno in NO_ROOM else StoreError
+        raise kind(f"{path}: can't {action}: {error.strerror or error}{_advice(path, error)}") from error
 
 
-def no_room(path: Path, num_bytes: int, reason: str) -> StoreError:
-    """The error for a record that did not fit, with the bytes that are free and how the run goes on."""
-    return StoreError(
-        f"{path}: can't write {num_bytes} bytes: {reason} ({_free_bytes(path)} bytes are free there); "
-        "nothing stored so far is lost: make room and run the same command again to continue"
-    )
+def short_write(path: Path, num_written: int, num_bytes: int) -> NoRoomError:
+    """The error for a record of which a filling disk took a part without an error."""
+    return NoRoomError(f"{path}: can't write {num_bytes} bytes: only {num_written} fitted{_room(path)}")
 
 
 def refuse_link(path: Path) -> None:
@@ -133,9 +132,8 @@ def sync_folder(path: Path) -> None:
 
 
 def _advice(path: Path, error: OSError) -> str:
-    if error.errno in _NO_ROOM:
-        room = f" ({_free_bytes(path)} bytes are free there)"
-        return f"{room}; nothing stored so far is lost: make room and run the same command again to continue"
+    if error.errno in NO_ROOM:
+        return _room(path, why=" under this process's limit on a file's size" if error.errno == errno.EFBIG else "")
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return "; a file stands where a folder is needed: choose another --output-path"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -143,6 +141,11 @@ def _advice(path: Path, error: OSError) -> str:
     return ""
 
 
-def _free_bytes(path: Path) -> int:
+def _room(path: Path, why: str = "") -> str:
     nearest = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
-    return shutil.disk_usage(nearest).free
+    found = os.statvfs(nearest)
+    files = f" and {found.f_favail} files" if found.f_files else ""  # some file systems don't count them
+    return (
+        f"{why} ({found.f_bavail * found.f_frsize} bytes{files} are free there); "
+        "nothing stored so far is lost: make room and run the same command again to continue"
+    )

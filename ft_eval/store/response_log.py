@@ -1,17 +1,15 @@
-r"""The log of a job's answers: on disk the moment they exist, so that a killed run goes on where it stopped.
+"""The log of a job's answers: on disk the moment they exist, so that a killed run goes on where it stopped.
 
-    {"crc32":"5f0c2d1e","format_version":1,"key":"...","text":...}\n      one line of ASCII JSON per answer
-              ^^^^^^^^ over the bytes from `"format_version"` to the closing brace
-
-A killed process loses no answer that `append` returned from; a power cut at most the last 64 or those of the last
-second. One process writes a log at a time (the run's lock sees to it). Knows no model and no task.
+One line of ASCII JSON per answer, sealed by its checksum. A killed process loses no answer that `append` returned from;
+a power cut at most the last 64 or those of the last second. One process writes a log at a time (the run's lock sees to
+it). Knows no model and no task.
 """
 
 import os
 import time
-import zlib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -22,18 +20,17 @@ from ft_eval.records import Answer
 from ft_eval.store.codec import dump, load
 from ft_eval.store.files import (
     MAX_FILE_BYTES,
-    no_room,
     one_clear_line,
     read_lines,
     refuse_link,
+    short_write,
     sync_folder,
     write_atomically,
 )
+from ft_eval.store.seal import is_intact, seal, unseal
 
 _SYNC_RECORDS = 64
 _SYNC_SECONDS = 1.0
-_PREFIX = b'{"crc32":"%08x",'
-_PREFIX_BYTES = len(_PREFIX % 0)
 _sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
@@ -77,6 +74,14 @@ class ResponseLog:
     def num_dropped(self) -> int:
         """Lines that were dropped on opening: torn at the end, or damaged inside. Their requests are asked again."""
         return self._damage.total()
+
+    @property
+    def damage(self) -> str:
+        """What was dropped on opening, in words; an empty string where nothing was."""
+        torn, bad = self._damage["torn"], self._damage["bad"]
+        words = [f"{bad} damaged line{'s'[: bad > 1]} set aside in {self.bad_path.name}" if bad else ""]
+        words.append("a torn last line cut off" if torn else "")
+        return ", ".join(filter(None, words))
 
     @property
     def bad_path(self) -> Path:
@@ -144,13 +149,14 @@ class ResponseLog:
         """One write on an append descriptor; what does not fit whole is cut off again."""
         assert self._fd >= 0, f"{self.path} is closed"
         try:
-            num_written = os.write(self._fd, line)
-        except OSError as error:
-            os.ftruncate(self._fd, self._size)
-            raise no_room(self.path, len(line), error.strerror or str(error)) from error
-        if num_written != len(line):  # a disk that fills up takes a part without an error
-            os.ftruncate(self._fd, self._size)
-            raise no_room(self.path, len(line), f"only {num_written} fitted")
+            with one_clear_line(self.path, f"write {len(line)} bytes"):
+                num_written = os.write(self._fd, line)
+                if num_written != len(line):  # a disk that fills up takes a part without an error
+                    raise short_write(self.path, num_written, len(line))
+        except StoreError:
+            with suppress(OSError):  # what can't be cut off now is a torn last line when the log is next opened
+                os.ftruncate(self._fd, self._size)
+            raise
         self._size += len(line)
 
     def _scan(self) -> None:
@@ -159,7 +165,7 @@ class ResponseLog:
         for number, line in enumerate(read_lines(self.path), start=1):
             if not line.endswith(b"\n"):
                 self._damage["torn"] += 1
-            elif not _is_intact(line):
+            elif not is_intact(line):
                 bad.append(line)
                 self._damage["bad"] += 1
             else:
@@ -172,7 +178,7 @@ class ResponseLog:
 
     def _take(self, line: bytes, number: int) -> None:
         try:
-            answer = load(Answer, b"{" + line[_PREFIX_BYTES:], versioned=True)
+            answer = load(Answer, unseal(line), versioned=True)
         except StoreError as error:  # the checksum is right: whoever wrote this meant it
             raise StoreError(f"{self.path}:{number}: {error}") from None
         if not _same(self._answers.setdefault(answer.key, answer), answer):
@@ -192,20 +198,14 @@ class ResponseLog:
         write_atomically(self.path, self._intact_lines())
 
     def _intact_lines(self) -> Iterator[bytes]:
-        return (line for line in read_lines(self.path) if _is_intact(line))
+        return (line for line in read_lines(self.path) if is_intact(line))
 
 
 def _line(answer: Answer) -> bytes:
-    body = dump(answer, versioned=True).encode("ascii")[1:]
-    if len(body) + _PREFIX_BYTES >= MAX_FILE_BYTES:
-        raise StoreError(f"the answer to {answer.key!r} has {len(body)} bytes, {MAX_FILE_BYTES} at most can be logged")
-    return _PREFIX % zlib.crc32(body) + body + b"\n"
-
-
-def _is_intact(line: bytes) -> bool:
-    """Whether a whole line is, byte for byte, what its checksum says."""
-    body = line[_PREFIX_BYTES:-1]
-    return line.endswith(b"\n") and line[:_PREFIX_BYTES] == _PREFIX % zlib.crc32(body)
+    line = seal(dump(answer, versioned=True))
+    if len(line) > MAX_FILE_BYTES:
+        raise StoreError(f"the answer to {answer.key!r} has {len(line)} bytes, {MAX_FILE_BYTES} at most can be logged")
+    return line
 
 
 def _same(one: Answer, other: Answer) -> bool:

@@ -4,6 +4,7 @@
     PATH/run.lock                       who writes the run now
     PATH/jobs/<job id>/responses.jsonl  answers, appended the moment they exist
     PATH/jobs/<job id>/samples.jsonl    scored documents, written when the job is finished
+    PATH/jobs/<job id>/cost.json        clocks and memory of the job
     PATH/jobs/<job id>/result.json      scores; the job is done when this exists
 
 Knows no model, task or statistics. The only name from outside that becomes a part of a path is a job's id.
@@ -11,24 +12,24 @@ Knows no model, task or statistics. The only name from outside that becomes a pa
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from ft_eval.errors import StoreError
 from ft_eval.records import RunPlan, SampleResult, TaskResult
-from ft_eval.store.codec import dump, load
-from ft_eval.store.files import make_folder, one_clear_line, read_bounded, refuse_link, write_atomically
+from ft_eval.store.files import make_folder, one_clear_line, refuse_link
+from ft_eval.store.finished import JobFiles
 from ft_eval.store.lock import RunLock
 from ft_eval.store.plan_diff import first_difference
 from ft_eval.store.response_log import ResponseLog
-from ft_eval.store.samples import FinishedJob, read_samples, write_samples
+from ft_eval.store.whole import DamagedError, read_whole, set_aside, write_whole
 
 _JOB_ID = re.compile(r"[0-9a-f]{12}")
 _OURS_BEFORE_THE_PLAN = frozenset({"run.lock", ".run.json.tmp"})
-T = TypeVar("T")
+OnNotice = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +46,14 @@ class RunStore:
     Use it as a context manager.
     """
 
-    def __init__(self, path: Path, plan: RunPlan, lock: RunLock | None = None) -> None:
+    def __init__(
+        self, path: Path, plan: RunPlan, lock: RunLock | None = None, on_notice: OnNotice | None = None
+    ) -> None:
         self.path = path
         self.plan = plan
         """The plan as it was stored first. A later process's engine options, environment and command may differ."""
+        self.on_notice = on_notice or (lambda _: None)
+        """Is told, a line each, what was found damaged and put right."""
         self._lock = lock
         self._job_ids = frozenset(job.id for job in plan.jobs)
 
@@ -73,8 +78,10 @@ class RunStore:
         return cls.open_or_create(path, plan)
 
     @classmethod
-    def open_or_create(cls, path: Path, plan: RunPlan) -> Self:
+    def open_or_create(cls, path: Path, plan: RunPlan, on_notice: OnNotice | None = None) -> Self:
         """Continue the run in a folder when it is the same run, or start it when the folder is new or empty.
+
+        What a bad disk did to it is found, told to `on_notice`, set aside under another name and computed again.
 
         Raises:
             StoreError: The folder belongs to another run (the first difference is named), holds anything else, is in
@@ -84,10 +91,12 @@ class RunStore:
         make_folder(path)
         lock = RunLock.acquire(path / "run.lock")
         try:
-            return cls(path, _settle(path, plan), lock)
+            store = cls(path, _settle(path, plan, on_notice or (lambda _: None)), lock, on_notice)
+            store._set_damage_aside()
         except BaseException:
             lock.release()
             raise
+        return store
 
     def responses(self, job_id: str) -> ResponseLog:
         """The job's log of answers, opened and put right; the caller closes it.
@@ -96,13 +105,16 @@ class RunStore:
             StoreError: See `ResponseLog.open`.
         """
         self._assert_writable()
-        folder = self._job_folder(job_id)
-        make_folder(folder)
-        return ResponseLog.open(folder / "responses.jsonl")
+        files = self._files(job_id)
+        make_folder(files.folder)
+        log = ResponseLog.open(files.responses_path)
+        if log.num_dropped:
+            self.on_notice(f"{log.path}: {log.damage}; what stood there is asked again")
+        return log
 
     def is_done(self, job_id: str) -> bool:
         """Whether the job's result is on disk."""
-        return (self._job_folder(job_id) / "result.json").is_file()
+        return self._files(job_id).is_done()
 
     def result(self, job_id: str) -> TaskResult | None:
         """The job's result, or None while it is not done.
@@ -110,7 +122,8 @@ class RunStore:
         Raises:
             StoreError: The result is damaged, or of another job.
         """
-        return self._finished(job_id).result if self.is_done(job_id) else None
+        files = self._files(job_id)
+        return files.result() if files.is_done() else None
 
     def samples(self, job_id: str) -> Iterator[SampleResult]:
         """The finished job's samples, in the order in which they were stored.
@@ -118,10 +131,10 @@ class RunStore:
         Raises:
             StoreError: The job is not done, or (while iterating) a line is damaged or the file is not what was stored.
         """
-        if not self.is_done(job_id):
-            raise StoreError(f"{self._job_folder(job_id)}: the job is not finished; run its command again to finish it")
-        seal = self._finished(job_id).samples
-        return read_samples(self._job_folder(job_id) / "samples.jsonl", seal, job_id)
+        files = self._files(job_id)
+        if not files.is_done():
+            raise StoreError(f"{files.folder}: the job is not finished; run its command again to finish it")
+        return files.samples()
 
     def finish(self, result: TaskResult, samples: Iterable[SampleResult]) -> None:
         """Store a job's samples and then, whole or not at all, its result: from then on the job is done.
@@ -130,11 +143,9 @@ class RunStore:
             StoreError: The disk is full (the same command continues), or a sample is not of this job.
         """
         self._assert_writable()
-        assert not self.is_done(result.job_id), f"job {result.job_id} is done already"
-        folder = self._job_folder(result.job_id)
-        make_folder(folder)
-        seal = write_samples(folder / "samples.jsonl", samples, result.job_id)
-        _write_whole(folder / "result.json", FinishedJob(result=result, samples=seal))
+        files = self._files(result.job_id)
+        assert not files.is_done(), f"job {result.job_id} is done already"
+        files.finish(result, samples)
         _touch(self.path)
 
     def close(self) -> None:
@@ -153,20 +164,25 @@ class RunStore:
     def _assert_writable(self) -> None:
         assert self._lock is not None, f"{self.path} was opened to be read"
 
-    def _job_folder(self, job_id: str) -> Path:
+    def _set_damage_aside(self) -> None:
+        """Done jobs whose files are not what was written are not done any more."""
+        for job in self.plan.jobs:
+            files = self._files(job.id)
+            if not files.is_done():
+                continue
+            try:
+                files.check()
+            except DamagedError as damage:
+                files.set_aside()
+                self.on_notice(f"{damage.what}; set aside, {job.task.name} on {job.checkpoint.name} is scored again")
+
+    def _files(self, job_id: str) -> JobFiles:
         if not _JOB_ID.fullmatch(job_id) or job_id not in self._job_ids:
             raise StoreError(f"{self.path}: no job {job_id[:40]!r} in this run")
         folder = self.path / "jobs" / job_id
         refuse_link(folder.parent)
         refuse_link(folder)
-        return folder
-
-    def _finished(self, job_id: str) -> FinishedJob:
-        path = self._job_folder(job_id) / "result.json"
-        finished = _read_whole(path, FinishedJob)
-        if finished.result.job_id != job_id:
-            raise StoreError(f"{path}: the result of job {finished.result.job_id!r}, expected {job_id!r}")
-        return finished
+        return JobFiles(folder, job_id)
 
 
 def find_latest_run(start: Path) -> Path | None:
@@ -180,23 +196,43 @@ def find_latest_run(start: Path) -> Path | None:
     return max(runs, key=lambda folder: ((folder / "run.json").stat().st_mtime_ns, folder.name), default=None)
 
 
-def _settle(path: Path, plan: RunPlan) -> RunPlan:
+def _settle(path: Path, plan: RunPlan, on_notice: OnNotice) -> RunPlan:
     """The stored plan of the run that is continued, or the plan stored now. The lock is held."""
     if not _is_run(path):
         _refuse_foreign(path)  # again: what was empty before the lock may not be now
-        _write_whole(path / "run.json", _RunFile(run_id=plan.run_id, plan=plan))
-        return plan
-    stored = _read_plan(path)
+        return _store(path, plan)
+    try:
+        stored = _read_plan(path)
+    except DamagedError as damage:
+        return _store_again(path, plan, damage, on_notice)
     if difference := first_difference(stored, plan):
         raise StoreError(f"{path} belongs to another run: {difference}; choose another --output-path")
     _touch(path)
     return stored
 
 
+def _store(path: Path, plan: RunPlan) -> RunPlan:
+    write_whole(path / "run.json", _RunFile(run_id=plan.run_id, plan=plan))
+    return plan
+
+
+def _store_again(path: Path, plan: RunPlan, damage: DamagedError, on_notice: OnNotice) -> RunPlan:
+    """A damaged plan is written anew where every job in the folder is one of the plan's: else it may be another run."""
+    foreign = {folder.name for folder in _entries(path / "jobs")} - {job.id for job in plan.jobs}
+    if foreign:
+        raise StoreError(
+            f"{damage.what}, and jobs/{min(foreign)} is no job of this command: choose another --output-path"
+        ) from damage
+    with one_clear_line(path / "run.json", "set it aside"):
+        set_aside(path / "run.json")
+    on_notice(f"{damage.what}; set aside and written again")
+    return _store(path, plan)
+
+
 def _read_plan(path: Path) -> RunPlan:
     if not _is_run(path):
         raise StoreError(f"{path}: no run here (no run.json); give the folder that `ft-eval run` wrote")
-    file = _read_whole(path / "run.json", _RunFile)
+    file = read_whole(path / "run.json", _RunFile)
     if file.run_id != file.plan.run_id:
         raise StoreError(
             f"{path / 'run.json'}: run {file.run_id}, but its jobs make it {file.plan.run_id}: edited, or written by "
@@ -234,16 +270,3 @@ def _entries(folder: Path) -> list[Path]:
 def _touch(path: Path) -> None:
     with one_clear_line(path, "write"):
         os.utime(path / "run.json")
-
-
-def _write_whole(path: Path, record: object) -> None:
-    write_atomically(path, [dump(record, versioned=True).encode("ascii"), b"\n"])
-
-
-def _read_whole(path: Path, cls: type[T]) -> T:
-    try:
-        return load(cls, read_bounded(path), versioned=True)
-    except StoreError as error:
-        if str(path) in str(error):
-            raise
-        raise StoreError(f"{path}: {error}") from None

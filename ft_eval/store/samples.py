@@ -5,13 +5,14 @@ The lines are plain JSON objects that any JSON Lines reader takes; the seal lies
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ft_eval.errors import StoreError
 from ft_eval.records import SampleResult, TaskResult
 from ft_eval.store.codec import dump, load
 from ft_eval.store.files import read_lines, write_atomically
+from ft_eval.store.whole import DamagedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,43 +32,63 @@ class FinishedJob:
     samples: SamplesSeal
 
 
-def write_samples(path: Path, samples: Iterable[SampleResult], job_id: str) -> SamplesSeal:
-    """Write the samples of one job atomically, one at a time, and say what was written.
+def write_samples(path: Path, samples: Iterable[SampleResult], job_id: str) -> tuple[SamplesSeal, list[float]]:
+    """Write the samples of one job atomically, one at a time, without the seconds that each took.
+
+    Returns:
+        What was written, and the seconds per sample.
 
     Raises:
         StoreError: The disk is full, or a sample is not of this job.
     """
-    digest, num_lines = hashlib.sha256(), 0
+    digest, seconds = hashlib.sha256(), list[float]()
 
     def lines() -> Iterator[bytes]:
-        nonlocal num_lines
         for sample in samples:
             if sample.job_id != job_id:
                 raise StoreError(f"{path}: a sample of job {sample.job_id!r} can't be stored with job {job_id!r}")
-            line = dump(sample, versioned=True).encode("ascii") + b"\n"
+            line = dump(replace(sample, seconds=0.0), versioned=True).encode("ascii") + b"\n"
             digest.update(line)
-            num_lines += 1
+            seconds.append(sample.seconds)
             yield line
 
     write_atomically(path, lines())
-    return SamplesSeal(num_lines=num_lines, sha256=digest.hexdigest())
+    return SamplesSeal(num_lines=len(seconds), sha256=digest.hexdigest()), seconds
 
 
 def read_samples(path: Path, seal: SamplesSeal, job_id: str) -> Iterator[SampleResult]:
     """The samples in the order in which they were stored.
 
     Raises:
-        StoreError: A line is not a sample of this job (file and line are named), or, after the last one, the file is
+        DamagedError: A line is not a sample of this job (file and line are named), or, after the last one, the file is
             not what was sealed.
+        StoreError: The file can't be read.
     """
     digest, num_lines = hashlib.sha256(), 0
     for num_lines, line in enumerate(read_lines(path), start=1):
         digest.update(line)
         yield _sample(line, f"{path}:{num_lines}", job_id)
-    if SamplesSeal(num_lines=num_lines, sha256=digest.hexdigest()) != seal:
-        raise StoreError(
-            f"{path}: {num_lines} samples, and not the {seal.num_lines} that were stored (sha256 differs); "
-            "restore the file, or delete result.json beside it and run the same command again"
+    _hold(path, SamplesSeal(num_lines=num_lines, sha256=digest.hexdigest()), seal)
+
+
+def check_samples(path: Path, seal: SamplesSeal) -> None:
+    """Hold the file to its seal without reading what its lines say.
+
+    Raises:
+        DamagedError: It is not what was sealed.
+        StoreError: It can't be read.
+    """
+    digest, num_lines = hashlib.sha256(), 0
+    for line in read_lines(path):
+        digest.update(line)
+        num_lines += 1
+    _hold(path, SamplesSeal(num_lines=num_lines, sha256=digest.hexdigest()), seal)
+
+
+def _hold(path: Path, found: SamplesSeal, seal: SamplesSeal) -> None:
+    if found != seal:
+        raise DamagedError(
+            f"{path}: {found.num_lines} samples, and not the {seal.num_lines} that were stored (sha256 differs)"
         )
 
 
@@ -75,7 +96,7 @@ def _sample(line: bytes, where: str, job_id: str) -> SampleResult:
     try:
         sample = load(SampleResult, line, versioned=True)
     except StoreError as error:
-        raise StoreError(f"{where}: {error}") from None
+        raise DamagedError(f"{where}: {error}") from None
     if sample.job_id != job_id:
-        raise StoreError(f"{where}: a sample of job {sample.job_id!r} in the folder of job {job_id!r}")
+        raise DamagedError(f"{where}: a sample of job {sample.job_id!r} in the folder of job {job_id!r}")
     return sample

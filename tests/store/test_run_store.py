@@ -80,10 +80,18 @@ def without(plain, names):
 
 
 def test_a_run_of_the_first_format_is_read_whole(finished, plan, job_id, make_result, make_sample):
-    """It knows nothing of prompt usage, deep inside result.json."""
-    later = {field.name for record in RECORDS for field in fields(record) if field.metadata.get("since", 1) > 1}
-    for path in (finished / "run.json", finished / "jobs" / job_id / "result.json"):
-        old = without(json.loads(path.read_bytes()), later) | {"format_version": 1}
+    """It knows nothing of prompt usage, deep inside result.json, nor of checksums and a file of clocks."""
+    folder = finished / "jobs" / job_id
+    result = json.loads((folder / "result.json").read_bytes())
+    cost = json.loads((folder / "cost.json").read_bytes())
+    result["result"] |= {name: cost[name] for name in ("started_at", "seconds", "peak_memory_bytes")}
+    (folder / "result.json").write_text(json.dumps(result), encoding="ascii")
+    (folder / "cost.json").unlink()
+    later = {"crc32"} | {
+        field.name for record in RECORDS for field in fields(record) if field.metadata.get("since", 1) > 1
+    }
+    for path in (finished / "run.json", folder / "result.json"):
+        old = {"format_version": 1} | without(json.loads(path.read_bytes()), later | {"format_version"})
         path.write_text(json.dumps(old), encoding="ascii")
     store = RunStore.open(finished)
     assert store.plan == plan
@@ -110,7 +118,12 @@ def test_a_job_without_a_result_is_not_done(finished, plan):
 
 def test_only_files_with_our_names_and_job_ids_lie_in_a_run(finished, job_id):
     names = sorted(str(path.relative_to(finished)) for path in finished.rglob("*") if path.is_file())
-    assert names == [f"jobs/{job_id}/result.json", f"jobs/{job_id}/samples.jsonl", "run.json", "run.lock"]
+    folder = f"jobs/{job_id}"
+    assert names == [
+        *(f"{folder}/{name}" for name in ("cost.json", "result.json", "samples.jsonl")),
+        "run.json",
+        "run.lock",
+    ]
 
 
 def test_every_file_says_its_format_version_and_is_ascii(finished):
@@ -329,7 +342,7 @@ def test_result_is_written_after_samples(tmp_path, plan, job_id, make_result, ma
     monkeypatch.setattr(type(tmp_path), "replace", rename_and_tell)
     with RunStore.create(tmp_path / "run", plan) as store:
         store.finish(make_result(job_id), [make_sample(job_id, 0)])
-    assert placed == ["run.json", "samples.jsonl", "result.json"]
+    assert placed == ["run.json", "samples.jsonl", "cost.json", "result.json"]
 
 
 def test_damaged_samples_are_named_by_file_and_line(finished, job_id):
