@@ -21,6 +21,7 @@ from ft_eval.harness.marginal import generation_draws
 from ft_eval.harness.names import metric_name
 from ft_eval.harness.samples import read_samples
 from ft_eval.harness.tasks import reset_fewshot
+from ft_eval.harness.templates import template_faults
 from ft_eval.records import Job, SampleResult, TaskResult
 from ft_eval.stats.estimate import mean_estimate
 
@@ -81,13 +82,14 @@ class _Pass:
 def _one_pass(job: Job, task: Task, lm: FreeTransformerLM, z_draw: int) -> _Pass:
     reset_fewshot(task)
     lm.begin_pass(z_draw)
-    found = evaluate(
-        lm,
-        {"tasks": {task.task_name: task}},
-        limit=job.task.limit,
-        bootstrap_iters=_BOOTSTRAP_ITERATIONS,
-        confirm_run_unsafe_code=False,
-    )
+    with template_faults(task.task_name):
+        found = evaluate(
+            lm,
+            {"tasks": {task.task_name: task}},
+            limit=job.task.limit,
+            bootstrap_iters=_BOOTSTRAP_ITERATIONS,
+            confirm_run_unsafe_code=False,
+        )
     assert found is not None, "rank 0 always has results"
     scores, stderrs = _scores(found["results"][task.task_name])
     return _Pass(

@@ -6,6 +6,7 @@ from lm_eval.api.task import Task
 
 from ft_eval.harness.encoding import Encoder
 from ft_eval.harness.tasks import reset_fewshot
+from ft_eval.harness.templates import template_faults
 from ft_eval.model.tokenizer import Tokenizer
 from ft_eval.records import TaskSpec
 
@@ -32,7 +33,8 @@ def count_requests(task: Task, spec: TaskSpec, tokenizer: Tokenizer, max_length:
     """Build the task's requests and count their tokens, after truncation to `max_length`."""
     encoder = Encoder(tokenizer, max_length)
     reset_fewshot(task)
-    task.build_all_requests(limit=spec.limit, rank=0, world_size=1)
+    with template_faults(spec.name):
+        task.build_all_requests(limit=spec.limit, rank=0, world_size=1)
     return sum((_count(encoder, request.request_type, request.args) for request in task.instances), RequestCount())
 
 

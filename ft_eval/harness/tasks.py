@@ -22,6 +22,7 @@ from ft_eval.harness.mirror import DataSource, redirected_datasets
 from ft_eval.harness.names import metric_name
 from ft_eval.harness.task_files import building_fault, member_fault, one_line
 from ft_eval.harness.task_index import all_tasks, leaves, our_tasks
+from ft_eval.harness.templates import bound_templates
 from ft_eval.records import TaskGroup, TaskSpec
 
 FEWSHOT_SEED = 1234
@@ -58,6 +59,7 @@ def load_tasks(names: Sequence[str], options: TaskOptions, source: DataSource) -
     """
     if not names:
         raise TaskError("no task was named; pass --tasks NAME[,NAME…], such as gsm8k or humaneval_plus")
+    bound_templates()
     manager = _manager(names)
     source.check(_datasets(manager, names))
     tasks: dict[str, Task] = {}

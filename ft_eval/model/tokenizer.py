@@ -4,6 +4,8 @@ Knows no model beyond the size of its vocabulary, and no prompt format. No Pytho
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +89,18 @@ class Tokenizer:
         Args:
             text: any text.
             add_special_tokens: whether to add what the tokenizer adds around a text, such as BOS.
+
+        A lone surrogate, which no UTF-8 can say, is read as U+FFFD.
+
+        Raises:
+            CheckpointError: the tokenizer has no way to encode this text, such as no unknown token.
         """
-        ids: list[int] = self._backend.encode(text, add_special_tokens=add_special_tokens).ids
+        with _library_errors("the tokenizer can't encode a text"):
+            try:
+                ids: list[int] = self._backend.encode(text, add_special_tokens=add_special_tokens).ids
+            except TypeError:
+                sayable = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+                ids = self._backend.encode(sayable, add_special_tokens=add_special_tokens).ids
         return ids
 
     def decode(self, ids: list[int], *, skip_special_tokens: bool = True) -> str:
@@ -100,6 +112,17 @@ class Tokenizer:
         return text
 
 
+@contextmanager
+def _library_errors(what: str) -> Iterator[None]:
+    """What the tokenizers library raises, as one CheckpointError: it has no narrower types, and panics on odd files."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as error:  # a panic is no Exception
+        raise CheckpointError(f"{what}: {' '.join(str(error).split())[:300]}") from error
+
+
 def _read_backend(folder: Path) -> Any:
     path = folder / TOKENIZER_FILE
     if not path.exists():
@@ -108,10 +131,8 @@ def _read_backend(folder: Path) -> Any:
             f'AutoTokenizer.from_pretrained("{folder}").save_pretrained("{folder}")'
         )
     data = read_bounded(path, _MAX_TOKENIZER_BYTES)
-    try:
+    with _library_errors(f"{path} is not a tokenizer"):
         backend = tokenizers.Tokenizer.from_buffer(data)
-    except Exception as error:  # the library raises no narrower type
-        raise CheckpointError(f"{path} is not a tokenizer: {error}") from error
     backend.no_truncation()  # a length baked into the file is some training script's, not the text's
     backend.no_padding()
     return backend
