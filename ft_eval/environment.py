@@ -18,6 +18,8 @@ from ft_eval.records import Environment
 
 _PACKAGES = ("torch", "lm_eval", "evalplus", "datasets", "tokenizers", "safetensors", "numpy", "scipy", "pandas")
 """Those whose version can change an answer or a figure."""
+_TESTED = {"python": "3.11", "torch": "2.13", "lm_eval": "0.4"}
+"""The newest versions that the tests were run with."""
 _GIT_SECONDS = 10.0
 
 
@@ -31,6 +33,22 @@ def collect_environment() -> Environment:
         versions=_versions(),
         git_commit=_git_commit(Path(__file__).resolve().parent.parent),
     )
+
+
+def version_remarks() -> tuple[str, ...]:
+    """A line for Python, and for each package, that is newer than what this version was tested with."""
+    here = {"python": platform.python_version(), **_versions()}
+    return tuple(
+        f"{name} {here[name]} is newer than what ft-eval {__version__} was tested with (up to {newest}); "
+        "answers may differ in their last bits"
+        for name, newest in _TESTED.items()
+        if name in here and _numbers(here[name])[: len(_numbers(newest))] > _numbers(newest)
+    )
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """`2.13.0+cpu` as (2, 13, 0)."""
+    return tuple(int(part) for part in re.findall(r"\d+", text.partition("+")[0])[:3])
 
 
 def peak_memory_bytes() -> int:

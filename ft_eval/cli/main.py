@@ -6,10 +6,12 @@ Our own bugs keep their traceback.
 """
 
 import errno
+import io
+import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -27,6 +29,24 @@ from ft_eval.cli.toy import toy
 from ft_eval.errors import FtEvalError, FtEvalWarning, NoRoomError
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+_CLOSED = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.EIO,
+        errno.ELOOP,
+        errno.EMFILE,
+        errno.ENAMETOOLONG,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ESTALE,
+    }
+)
+"""What a machine may say of a path that the user named; any other OSError is a bug of ours."""
+_MAX_LINE = 4000
 
 
 def _kebab(name: str) -> str:
@@ -58,6 +78,7 @@ for command in (run, report, score, probe, tasks, fetch, toy, convert, lm_eval):
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     try:
+        _speak_any_locale()
         with _remarks_as_lines():
             cli(args=arguments, prog_name="ft-eval", standalone_mode=False)
     except click.exceptions.Exit as leave:
@@ -71,15 +92,38 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        what = one_line(f"{error.filename or 'a file'}: {error.strerror}")
-        click.echo(f"error: {what}; make room and run the same command again", err=True)
-        sys.exit(NoRoomError.exit_code)
     except BrokenPipeError:  # the reader of our output has gone: `ft-eval tasks | head`
-        sys.stderr.close()
+        _forget_stdout()
         sys.exit(141)
+    except OSError as error:
+        if error.errno not in _NO_ROOM | _CLOSED:
+            raise
+        sys.exit(_tell(error))
+
+
+def _tell(error: OSError) -> int:
+    """Say what the machine has against a path that the user named; the exit code."""
+    what = one_line(f"{error.filename or 'a file'}: {error.strerror}")
+    if error.errno in _NO_ROOM:
+        click.echo(f"error: {what}; make room and run the same command again", err=True)
+        return NoRoomError.exit_code
+    click.echo(f"error: {what}; it can't be used", err=True)
+    return FtEvalError.exit_code
+
+
+def _speak_any_locale() -> None:
+    """Print what the locale has no letter for as its code: a κ, or half a character of a model's."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _forget_stdout() -> None:
+    """Nobody reads it any more: what is still to be written goes nowhere, without a complaint."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 @contextmanager
@@ -103,4 +147,5 @@ def _remarks_as_lines() -> Iterator[None]:
 
 def one_line(text: str) -> str:
     """The text on one line, without control characters: names of files and tasks come from outside."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    line = " ".join("".join(char if char.isprintable() else " " for char in text[: 2 * _MAX_LINE]).split())
+    return line if len(line) <= _MAX_LINE else f"{line[:_MAX_LINE]}…"

@@ -1,9 +1,63 @@
 """Parsing of the values that several commands take. Each error says what was got and what was expected."""
 
+import math
 import re
 from collections.abc import Sequence
+from typing import Any
+
+import click
 
 from ft_eval.errors import UsageError
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,20}", flags=re.ASCII)
+_NUMBER = re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][+-]?[0-9]{1,3})?", flags=re.ASCII)
+
+
+class Whole(click.ParamType):  # type: ignore[type-arg] # generic in new versions of click alone
+    """A whole number within bounds, in plain digits: Python's own `int` takes `٣` and `1_0` too.
+
+    >>> Whole(low=1).convert("8", None, None)
+    8
+    """
+
+    name = "number"
+
+    def __init__(self, *, low: int = -(2**63), high: int = 2**63 - 1) -> None:
+        self.low = low
+        self.high = high
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; a click error names what was got and what was expected."""
+        text = str(value)
+        if not _WHOLE.fullmatch(text):
+            self.fail(f"{_short(text)} is no whole number, such as 8.", param, ctx)
+        number = int(text)
+        if not self.low <= number <= self.high:
+            bounds = f"from {self.low} to {self.high}" if self.high < 2**63 - 1 else f"{self.low} or more"
+            self.fail(f"{_short(text)} is out of range; expected {bounds}.", param, ctx)
+        return number
+
+
+class Number(click.ParamType):  # type: ignore[type-arg] # the same
+    """A finite number of at least `low` in plain digits, such as 0.5 or 1e-3."""
+
+    name = "number"
+
+    def __init__(self, *, low: float = -math.inf) -> None:
+        self.low = low
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number; a click error names what was got and what was expected."""
+        text = str(value)
+        number = float(text) if _NUMBER.fullmatch(text) else math.nan
+        if not self.low <= number < math.inf:
+            least = "" if self.low == -math.inf else f" of at least {self.low:g}"
+            self.fail(f"{_short(text)} is no number{least}, such as 0.5.", param, ctx)
+        return number
+
+
+def _short(text: str) -> str:
+    return repr(text) if len(text) <= 40 else f"{text[:30]!r} and {len(text) - 30} characters more"
 
 
 def parse_names(values: Sequence[str]) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from ft_eval.cli.options import Whole
+
 _PATH = click.Path(path_type=Path)
 
 
@@ -14,9 +16,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--to", "folder", type=_PATH, metavar="DIR", help="Where to write; default: probes/<name of CKPT>.")
 @click.option("--adapter", metavar="NAME", help="A model class, as module:Class or an entry point, for other layouts.")
 @click.option(
-    "--num-draws", type=click.IntRange(1, 4096), default=64, show_default=True, help="K of the largest bound."
+    "--num-draws", type=Whole(low=1, high=4096), default=64, show_default=True, help="K of the largest bound."
 )
-@click.option("--seed", type=int, default=1234, show_default=True, help="Seed of Z and of sampling.")
+@click.option("--seed", type=Whole(), default=1234, show_default=True, help="Seed of Z and of sampling.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16 or float16.")
 @click.option("--enumerate", "enumerates", is_flag=True, help="Only sum over every Z of one short text: a check.")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ft_eval.cli.options import parse_names
+from ft_eval.cli.options import Number, parse_names
 
 _FILE = click.Path(path_type=Path)
 
@@ -30,7 +30,7 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option(
     "--margin",
-    type=float,
+    type=Number(low=0.0),
     metavar="POINTS",
     help="Differences inside ±POINTS make no practical difference: what is shown to be inside is called equivalent.",
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ft_eval.cli.options import parse_batch_size, parse_limit, parse_names
+from ft_eval.cli.options import Whole, parse_batch_size, parse_limit, parse_names
 
 _FOLDER = click.Path(file_okay=True, path_type=Path)
 _SECONDS_BETWEEN_LINES = 15.0
@@ -29,7 +29,7 @@ _SECONDS_BETWEEN_LINES = 15.0
 @click.option("--tasks", "-t", multiple=True, metavar="A,B", help="Tasks, groups or tags; see `ft-eval tasks`.")
 @click.option("--limit", "-L", metavar="N", help="The first N documents of each task, or a share below 1.")
 @click.option(
-    "--num-fewshot", "-f", type=click.IntRange(min=0), metavar="N", help="Few-shot examples; default: each task's own."
+    "--num-fewshot", "-f", type=Whole(low=0), metavar="N", help="Few-shot examples; default: each task's own."
 )
 @click.option(
     "--latents",
@@ -45,7 +45,7 @@ _SECONDS_BETWEEN_LINES = 15.0
     show_default=True,
     help="The prior's Z over what prompts have in common: an item's own, or the same for all, computed once.",
 )
-@click.option("--seed", type=int, default=1234, show_default=True, help="Seed of Z and of sampling.")
+@click.option("--seed", type=Whole(), default=1234, show_default=True, help="Seed of Z and of sampling.")
 @click.option("--batch-size", "-b", default="auto", show_default=True, metavar="N", help="Rows in one forward pass.")
 @click.option("--no-prefix-cache", is_flag=True, help="Compute what requests share for each of them again.")
 @click.option(
@@ -59,7 +59,7 @@ _SECONDS_BETWEEN_LINES = 15.0
 @click.option(
     "--verify",
     "num_verified",
-    type=click.IntRange(min=0),
+    type=Whole(low=0),
     default=0,
     metavar="N",
     help="Ask N requests of each job again, alone, and report what that changes.",

@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from ft_eval.cli.options import Whole
+
 _FILE = click.Path(path_type=Path)
 _SECONDS_BETWEEN_LINES = 15.0
 
@@ -22,9 +24,7 @@ _SECONDS_BETWEEN_LINES = 15.0
 @click.option("--problems", type=_FILE, metavar="FILE", help="Score against these problems, in evalplus's format.")
 @click.option("--json", "json_path", type=_FILE, metavar="OUT", help="Write the scores and every verdict there.")
 @click.option("--partial", is_flag=True, help="Score what is there where some problems have no sample.")
-@click.option(
-    "--num-workers", type=click.IntRange(min=1), metavar="N", help="Programs at a time; default: one per processor."
-)
+@click.option("--num-workers", type=Whole(low=1), metavar="N", help="Programs at a time; default: one per processor.")
 @click.option("--sandbox", "tier", default="auto", show_default=True, metavar="TIER", help="auto, ns, ll or none.")
 @click.option("--allow-unsafe-code", is_flag=True, help="Let --sandbox none run programs with all your rights.")
 @click.option("--data-dir", type=_FILE, metavar="DIR", help="Where evalplus-release/ lies.")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from ft_eval.cli.options import Number, Whole
+
 
 @click.group(short_help="The shipped toy pair, and its training.")
 def toy() -> None:
@@ -21,10 +23,12 @@ def path() -> None:
 
 @toy.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--kappa", "kappa_bits", type=float, metavar="BITS", help="Free bits κ per token; default: the recipe's.")
+@click.option(
+    "--kappa", "kappa_bits", type=Number(low=0.0), metavar="BITS", help="Free bits κ per token; default: the recipe's."
+)
 @click.option("--corpora", metavar="A,B", help="What to train on: target, problems, choices, functions; default: all.")
-@click.option("--steps", "num_steps", type=click.IntRange(min=1), help="Training steps; default: the recipe's.")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of weights, rows and codes; default: the recipe's.")
+@click.option("--steps", "num_steps", type=Whole(low=1), help="Training steps; default: the recipe's.")
+@click.option("--seed", type=Whole(low=0), help="Seed of weights, rows and codes; default: the recipe's.")
 def train(folder: Path, kappa_bits: float | None, corpora: str | None, num_steps: int | None, seed: int | None) -> None:
     """Train a pair into FOLDER, which must be new or empty. Interrupted, the same command goes on."""
     from ft_eval.cli.options import parse_names

@@ -4,6 +4,7 @@ A stock name means the stock prompts, few-shots, filters and metrics. Ours (task
 why in their README. Knows datasets only through `mirror`; knows no model.
 """
 
+import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -48,6 +49,8 @@ class LoadedTasks:
     """Those with a score of their own; a group that only selects tasks is not among them."""
     tasks: Mapping[str, Task]
     """lm-eval's task objects, by name."""
+    remarks: tuple[str, ...] = ()
+    """What is odd about them and can be evaluated, a line each."""
 
 
 def load_tasks(names: Sequence[str], options: TaskOptions, source: DataSource) -> LoadedTasks:
@@ -61,6 +64,7 @@ def load_tasks(names: Sequence[str], options: TaskOptions, source: DataSource) -
         raise TaskError("no task was named; pass --tasks NAME[,NAME…], such as gsm8k or humaneval_plus")
     bound_templates()
     manager = _manager(names)
+    names = _expanded(names, manager.all_tasks)
     source.check(_datasets(manager, names))
     tasks: dict[str, Task] = {}
     groups: dict[str, Group] = {}
@@ -73,7 +77,8 @@ def load_tasks(names: Sequence[str], options: TaskOptions, source: DataSource) -
         _configure(task, options)
     specs = tuple(_spec(task, options) for task in tasks.values())
     scored = tuple(_group(group, specs) for group in groups.values() if group.has_aggregation)
-    return LoadedTasks(specs=specs, groups=scored, tasks=tasks)
+    remarks = tuple(_limit_remarks(specs, tasks, options))
+    return LoadedTasks(specs=specs, groups=scored, tasks=tasks, remarks=remarks)
 
 
 def task_names(*, ours_only: bool) -> Sequence[str]:
@@ -97,9 +102,26 @@ def _manager(names: Sequence[str]) -> TaskManager:
     return ours if set(names) <= set(ours.all_tasks) else all_tasks()
 
 
+def _expanded(names: Sequence[str], known: Sequence[str]) -> Sequence[str]:
+    """The names, with a pattern such as `mmlu_*` in place of it all that it matches, as in lm-eval."""
+    found: list[str] = []
+    for name in names:
+        is_pattern = name not in known and any(letter in name for letter in "*?[")
+        matching = fnmatch.filter(known, name) if is_pattern else [name]
+        if not matching:
+            raise TaskError(f"--tasks {_short(name)}: no task has such a name; `ft-eval tasks --all` lists all names")
+        found += matching
+    return tuple(dict.fromkeys(found))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 100 else f"{name[:97]}..."
+
+
 def _load(manager: TaskManager, name: str) -> Any:
     if name not in manager.all_tasks:
-        raise TaskError(f"unknown task {name!r}{did_you_mean(name, manager.all_tasks)} `ft-eval tasks` lists all names")
+        near = did_you_mean(name[:200], manager.all_tasks)
+        raise TaskError(f"unknown task {_short(name)!r}{near} `ft-eval tasks` lists all names")
     try:
         return manager.load([name])
     except FtEvalError:
@@ -149,12 +171,27 @@ def _configure(task: Task, options: TaskOptions) -> None:
     elif own is None:
         task.set_config(key="num_fewshot", value=0)
     sampler, shots = getattr(task, "sampler", None), task.get_config("num_fewshot")
-    if isinstance(sampler, FirstNSampler) and shots > len(sampler.df):
-        raise TaskError(
-            f"task {task.task_name} lists {len(sampler.df)} few-shot examples, and {shots} were asked for; pass a "
-            "smaller --num-fewshot"
-        )
     reset_fewshot(task)
+    if shots and sampler is not None:
+        _check_pool(task, sampler, shots)
+
+
+def _check_pool(task: Task, sampler: Any, shots: int) -> None:
+    """Raise TaskError when a task has fewer few-shot examples than it is to show."""
+    pool = len(sampler.df)
+    verb = "lists" if isinstance(sampler, FirstNSampler) else "has"
+    if shots > pool:
+        raise TaskError(
+            f"task {task.task_name} {verb} {pool} few-shot examples, and {shots} were asked for; pass a smaller "
+            "--num-fewshot"
+        )
+
+
+def _limit_remarks(specs: Sequence[TaskSpec], tasks: Mapping[str, Task], options: TaskOptions) -> Iterator[str]:
+    for spec in specs:
+        num_docs = len(tasks[spec.name].eval_docs)
+        if options.limit is not None and options.limit > num_docs:
+            yield f"task {spec.name} has {num_docs} documents, fewer than --limit {options.limit:g}; all are scored"
 
 
 def _spec(task: Task, options: TaskOptions) -> TaskSpec:

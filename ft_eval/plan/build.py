@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ft_eval.environment import collect_environment
-from ft_eval.errors import UsageError
+from ft_eval.environment import collect_environment, version_remarks
+from ft_eval.errors import UsageError, remark
 from ft_eval.harness.mirror import DataSource
 from ft_eval.harness.tasks import LoadedTasks, TaskOptions, load_tasks
 from ft_eval.model.weights import Signature, signature
@@ -70,6 +70,8 @@ def plan_run(options: RunOptions) -> PlannedRun:
     )
     signatures = {checkpoint.name: signature(checkpoint.path) for checkpoint in checkpoints}
     tasks = load_tasks(options.tasks, options.task_options, options.source)
+    for text in (*tasks.remarks, *version_remarks()):
+        remark(text)
     plan = RunPlan(
         jobs=_jobs(checkpoints, tasks.specs, options),
         groups=tasks.groups,
