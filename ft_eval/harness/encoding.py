@@ -3,14 +3,15 @@
 Equality with lm-eval's `hf` backend is the point of every line here; the tests hold it to that. Knows no store.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lm_eval.models.utils import handle_stop_sequences, has_bos_prefix, normalize_gen_kwargs
 
 from ft_eval.engine import SamplingParams
-from ft_eval.errors import TaskError, did_you_mean
+from ft_eval.errors import TaskError
+from ft_eval.harness.generation_kwargs import check_generation_kwargs
 from ft_eval.model.tokenizer import Tokenizer
 
 DEFAULT_MAX_GEN_TOKS = 256
@@ -122,48 +123,3 @@ class Encoder:
             top_k=int(kwargs.get("top_k", 0)),
             stop=tuple(handle_stop_sequences(kwargs["until"], self._tokenizer.eos_text)),
         )
-
-
-def check_generation_kwargs(gen_kwargs: Mapping[str, Any]) -> None:
-    """Hold a task's `generation_kwargs` to their names, types and ranges; null counts as absent.
-
-    Raises:
-        TaskError: one is off; it is named, with what was got and what was expected.
-    """
-    for name, value in gen_kwargs.items():
-        if name not in _GENERATION_KWARGS:
-            near, known = did_you_mean(name, _GENERATION_KWARGS), ", ".join(sorted(_GENERATION_KWARGS))
-            raise TaskError(f"generation_kwargs has {name}, which this backend does not have{near}; it has {known}")
-        expected, is_valid = _GENERATION_KWARGS[name]
-        if value is not None and not is_valid(value):
-            raise TaskError(f"generation_kwargs: {name} is {_short(value)}, expected {expected}")
-    if gen_kwargs.get("do_sample") and gen_kwargs.get("temperature") == 0:
-        raise TaskError("generation_kwargs: do_sample is true and temperature is 0; sampling needs one above 0")
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 1 <= value < 2**31
-
-
-def _is_number(value: object, low: float, high: float) -> bool:
-    return type(value) in (int, float) and low <= value <= high  # type: ignore[operator] # it is a number
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-_TOKENS = ("a whole number of tokens, 1 or more", _is_count)
-_GENERATION_KWARGS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
-    "until": (
-        "a stop string or a list of them",
-        lambda value: isinstance(value, str) or (isinstance(value, list) and all(isinstance(i, str) for i in value)),
-    ),
-    **dict.fromkeys(("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens"), _TOKENS),
-    "do_sample": ("true or false", lambda value: isinstance(value, bool)),
-    "temperature": ("0 (greedy) or a positive number", lambda value: _is_number(value, 0.0, 1e6)),
-    "top_p": ("a number above 0 and at most 1", lambda value: value != 0 and _is_number(value, 0.0, 1.0)),
-    "top_k": ("a whole number, 0 for all", lambda value: type(value) is int and 0 <= value < 2**31),
-}
-"""Per parameter of a task, what it must be, in words and as a test."""

@@ -8,22 +8,26 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import lm_eval.utils
+import yaml
+from lm_eval.tasks._yaml_loader import load_yaml
 
 from ft_eval.config import load_checkpoints
 from ft_eval.errors import FtEvalError
 from ft_eval.harness.code_samples import read_solutions
+from ft_eval.harness.task_limits import check_task_limits
 from ft_eval.harness.templates import bound_templates, template_faults
 from ft_eval.model.checkpoint import count_parameters, read_config
 from ft_eval.model.tokenizer import Tokenizer, byte_tokenizer_json
 from ft_eval.model.weights import inspect_weights, weights_digest
 from ft_eval.records import Answer, RunPlan, SampleResult, TaskResult
+from ft_eval.resources import tasks_dir
 from ft_eval.store import ResponseLog, RunStore
 from ft_eval.store.codec import dump, load
 from tests.fakes import tiny_config, write_checkpoint
@@ -264,6 +268,24 @@ def _template_seeds() -> list[bytes]:
     ]
 
 
+def _yaml(data: bytes) -> None:
+    """A task file, by our bounds and then by lm-eval's own reader."""
+    place = folder() / "tasks"
+    place.mkdir(exist_ok=True)
+    (place / "x.yaml").write_bytes(data)
+    check_task_limits(place)
+    with suppress(yaml.YAMLError, ValueError, TypeError, OSError):  # as `task_files` reads them
+        load_yaml(place / "x.yaml", resolve_func=False)
+
+
+def _yaml_seeds() -> list[bytes]:
+    ours = sorted(tasks_dir().rglob("*.yaml"), key=lambda path: path.stat().st_size)
+    odd = (
+        b"task: &a a\ndataset_name: no\nmetadata: {v: 1e5, w: [*a, 010]}\ngeneration_kwargs: {until: [x], top_p: .5}\n"
+    )
+    return [*(path.read_bytes() for path in (ours[len(ours) // 2], ours[-1])), odd]
+
+
 TARGETS = {
     target.name: target
     for target in (
@@ -274,6 +296,7 @@ TARGETS = {
         Target(name="log", read=_log, seeds=_log_seeds),
         Target(name="run", read=_run_folder, seeds=_run_seeds),
         Target(name="record", read=_record, seeds=_record_seeds),
+        Target(name="yaml", read=_yaml, seeds=_yaml_seeds),
         Target(name="template", read=_template, seeds=_template_seeds),
         Target(name="samples", read=_samples, seeds=_samples_seeds),
     )
