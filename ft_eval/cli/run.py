@@ -54,7 +54,7 @@ _SECONDS_BETWEEN_LINES = 15.0
     type=click.Choice(["auto", "on", "off"]),
     default="auto",
     show_default=True,
-    help="Replay decode steps as CUDA graphs with fused kernels; auto: not yet.",
+    help="Kernels of our own: on a CPU built once per machine (auto: where that pays), on a GPU as graphs (auto: no).",
 )
 @click.option(
     "--verify",
@@ -164,6 +164,7 @@ def _engine(batch_size: str, device: str, compile_: str, *, prefix_cache: bool, 
         device=placed,
         prefix_cache=prefix_cache,
         captures_steps=resolve_compile(compile_, device=placed),
+        compile=compile_,
         num_verified=num_verified,
     )
 

@@ -16,6 +16,7 @@ from ft_eval.engine.memory import batch_limits, halved, is_out_of_memory, prefix
 from ft_eval.engine.prefix_store import PrefixStore
 from ft_eval.engine.requests import BatchLimits, Completion, GenerationRequest, Loglikelihood, ScoringRequest
 from ft_eval.engine.score import Scorer
+from ft_eval.engine.steps import StepCompiler
 from ft_eval.errors import EngineError, UsageError
 from ft_eval.model.adapters.protocol import LatentModel
 from ft_eval.model.tokenizer import Tokenizer
@@ -41,7 +42,7 @@ class Engine:
         latents: LatentPolicy | None,
         options: EngineOptions,
         store: PrefixStore | None = None,
-        graphs: GraphCompiler | None = None,
+        steps: StepCompiler | None = None,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
@@ -52,9 +53,9 @@ class Engine:
         self._store = store
         if store is None and options.prefix_cache and isinstance(model, Transformer):
             self._store = PrefixStore(model, prefix_bytes(options))
-        self._graphs = graphs
-        if graphs is None and options.captures_steps and isinstance(model, Transformer):
-            self._graphs = GraphCompiler.for_model(model)
+        self._steps = steps
+        if steps is None and options.captures_steps and isinstance(model, Transformer):
+            self._steps = GraphCompiler.for_model(model)
 
     def under(self, latents: LatentPolicy | None) -> "Engine":
         """The same model under another latent policy."""
@@ -64,7 +65,7 @@ class Engine:
             latents=latents,
             options=self.options,
             store=self._store,
-            graphs=self._graphs,
+            steps=self._steps,
         )
 
     @property
@@ -98,7 +99,7 @@ class Engine:
                 latents=self._sampler,
                 limits=limits,
                 store=self._store,
-                graphs=self._graphs,
+                steps=self._steps,
             )
             generate(decoder, requests, wanted, keep)
 

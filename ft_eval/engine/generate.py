@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ft_eval.engine.graphs.runner import GraphCompiler
 from ft_eval.engine.latents import LatentSampler
-from ft_eval.engine.padding import WIDTH_MULTIPLE, round_up
+from ft_eval.engine.padding import ROW_MULTIPLE, WIDTH_MULTIPLE, round_up
 from ft_eval.engine.prefix_store import PrefixStore
 from ft_eval.engine.prefixes import PrefixGroup, group_by_prefix
 from ft_eval.engine.requests import BatchLimits, Completion, FinishReason, GenerationRequest
 from ft_eval.engine.sampling import sample_token
 from ft_eval.engine.slots import PlainSlots, Seat, SharingSlots, Slots
+from ft_eval.engine.steps import StepCompiler
 from ft_eval.engine.stops import StopWatch, cut_at_stop
 from ft_eval.model.adapters.protocol import LatentModel
 from ft_eval.model.noise import Stream, uniforms
@@ -32,9 +32,6 @@ from ft_eval.model.tokenizer import Tokenizer
 
 OnCompletion = Callable[[int, Completion], None]
 """Called with the request's index the moment its completion exists."""
-
-_ROW_MULTIPLE = 4
-"""Decode batches are padded to a multiple of this: fp32 GEMMs then give a row the same bits in any batch."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,8 +62,8 @@ class Decoder:
     limits: BatchLimits
     store: PrefixStore | None
     """None where the model can't share prefixes."""
-    graphs: GraphCompiler | None = None
-    """Makes decode steps into captured graphs; None where they are computed as they come."""
+    steps: StepCompiler | None = None
+    """What decodes a token more per row; None for the model's own forward pass."""
 
 
 def generate(
@@ -111,7 +108,7 @@ class Generator:
             sorted(requests, key=lambda index: (-len(requests[index].prompt), requests[index].prompt, index))
         )
         self._active: list[Row] = []
-        self._num_rows = round_up(min(decoder.limits.num_rows, len(requests)), _ROW_MULTIPLE)
+        self._num_rows = round_up(min(decoder.limits.num_rows, len(requests)), ROW_MULTIPLE)
         self._device = self._model.device
         longest = max(self._end(request) for request in requests.values())
         self._slots = self._open_slots(prefix, (self._num_rows, longest))
@@ -130,8 +127,8 @@ class Generator:
             prompts=[self._requests[index].prompt for index in self._waiting],
             shape=shape,
         )
-        if decoder.graphs is not None:
-            slots.replay(decoder.graphs)
+        if decoder.steps is not None:
+            slots.compile(decoder.steps)
         return slots
 
     def run(self) -> None:
@@ -185,12 +182,12 @@ class Generator:
 
     def _logits(self, hidden: Tensor) -> Tensor:
         """(B, D) to (B, V), by the kernel that many rows take: with few, the last bits would differ."""
-        padded = F.pad(hidden, (0, 0, 0, -len(hidden) % _ROW_MULTIPLE))
+        padded = F.pad(hidden, (0, 0, 0, -len(hidden) % self._slots.row_multiple))
         return self._model.logits(padded)[: len(hidden)]
 
     def _step(self) -> None:
         started = time.perf_counter()
-        rows = min(round_up(len(self._active), _ROW_MULTIPLE), self._num_rows)
+        rows = min(round_up(len(self._active), self._slots.row_multiple), self._num_rows)
         idle = rows - len(self._active)
         at_rest = self._start  # an idle slot's token goes behind the prefix, where the next prompt will begin
         tokens = torch.tensor([[s.token_ids[-1]] for s in self._active] + [[0]] * idle, device=self._device)

@@ -6,14 +6,15 @@ from pathlib import Path
 import torch
 
 from ft_eval.engine.engine import Engine
+from ft_eval.engine.layout import Layout, lay_out
 from ft_eval.engine.memory import free_bytes, is_out_of_memory
+from ft_eval.engine.steps import StepCompiler
 from ft_eval.errors import EngineError, UsageError, did_you_mean
 from ft_eval.model.adapters.opening import open_model
 from ft_eval.model.adapters.protocol import LatentModel
-from ft_eval.model.packing import Numerics, PackingOptions, pack_linears
+from ft_eval.model.native.build import Unavailable, load_library
 from ft_eval.model.stored import stored_dtype
 from ft_eval.model.tokenizer import Tokenizer
-from ft_eval.model.transformer import Transformer
 from ft_eval.records import EngineOptions, LatentPolicy, LatentSource
 
 DEFAULT_SEED = 1234
@@ -29,8 +30,6 @@ _DTYPES = {
     "float16": torch.float16,
     "int8": torch.bfloat16,  # the weights of the decoder's blocks are int8, all else bfloat16
 }
-_MIN_HIDDEN_SIZE = 256
-"""Smaller models gain nothing by packed weights: a call's fixed cost is more than the product's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +46,10 @@ class ModelArguments:
     """Whether what requests share is computed once."""
     captures_steps: bool = False
     """Whether decode steps are captured as CUDA graphs."""
+    compile: str = "auto"
+    """Whether the CPU's own kernels are used: auto, where compiling them pays back; on; off."""
+    num_docs: int | None = None
+    """Documents to be answered, for `auto` to weigh; None: not known, taken as many."""
     adapter: str | None = None
     """The name of a model class for a checkpoint that is not in a known layout; None finds the layout out."""
     allow_nonfinite: bool = False
@@ -78,13 +81,15 @@ def resolve_compile(compile_: str, *, device: str) -> bool:
     """Whether decode steps are captured as CUDA graphs. `auto` does not: that path has not been run on a GPU yet.
 
     Raises:
-        UsageError: an unknown word, or `on` for a CPU, where there is nothing to capture.
+        UsageError: an unknown word, or `on` for a CPU that the project's own kernels can't be compiled for.
     """
     if compile_ not in ("auto", "on", "off"):
         raise UsageError(f"--compile {compile_}: expected auto, on or off")
     if compile_ == "on" and device == "cpu":
-        raise UsageError("--compile on: decode steps are captured on a GPU alone, and the device is cpu; leave it out")
-    return compile_ == "on"
+        library = load_library()
+        if isinstance(library, Unavailable):
+            raise UsageError(f"--compile on: {library.reason}; leave it out to use PyTorch's own kernels")
+    return compile_ == "on" and device != "cpu"
 
 
 def resolve_dtype(dtype: str, *, stored: str) -> str:
@@ -143,7 +148,7 @@ def load_engine(arguments: ModelArguments) -> Engine:
     path = arguments.path
     device = resolve_device(arguments.device)
     dtype = resolve_dtype(arguments.dtype, stored=stored_dtype(path))
-    model = _open(arguments, dtype, device)
+    model, steps = _open(arguments, dtype, device)
     tokenizer = Tokenizer.load(path if path.is_dir() else path.parent, model.config)
     policy = arguments.latents if model.config.latent else None
     options = EngineOptions(
@@ -151,12 +156,13 @@ def load_engine(arguments: ModelArguments) -> Engine:
         device=device,
         prefix_cache=arguments.prefix_cache,
         captures_steps=arguments.captures_steps,
+        compile=arguments.compile,
     )
-    return Engine(model, tokenizer, latents=policy, options=options)
+    return Engine(model, tokenizer, latents=policy, options=options, steps=steps)
 
 
-def _open(arguments: ModelArguments, dtype: str, device: str) -> LatentModel:
-    """The model on its device. Raises EngineError, with the sizes, when it has no room there."""
+def _open(arguments: ModelArguments, dtype: str, device: str) -> tuple[LatentModel, StepCompiler | None]:
+    """The model on its device, and what decodes with it. Raises EngineError, with the sizes, when it has no room."""
     try:
         model: LatentModel = open_model(
             arguments.path,
@@ -165,7 +171,8 @@ def _open(arguments: ModelArguments, dtype: str, device: str) -> LatentModel:
             device=torch.device(device),
             allow_nonfinite=arguments.allow_nonfinite,
         )
-        _pack(model, dtype, device)
+        layout = Layout(device=device, is_int8=dtype == "int8", compile=arguments.compile, num_docs=arguments.num_docs)
+        steps = lay_out(model, layout)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -175,26 +182,8 @@ def _open(arguments: ModelArguments, dtype: str, device: str) -> LatentModel:
             f"{_num_bytes(arguments.path) / 2**30:.2f} GiB, {free_bytes(device) / 2**30:.2f} GiB are free there; "
             f"try {smaller}"
         ) from error
-    return model
+    return model, steps
 
 
 def _num_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in ([path] if path.is_file() else path.iterdir()) if file.is_file())
-
-
-def _pack(model: LatentModel, dtype: str, device: str) -> None:
-    """Lay out a model's weights for the CPU's kernels, or as int8 where that was asked for.
-
-    Raises:
-        UsageError: int8 on a GPU, or for a model of an adapter.
-    """
-    ours = type(model) is Transformer
-    if dtype == "int8" and (device != "cpu" or not ours):
-        raise UsageError(
-            f"--dtype int8 on {device}: int8 weights are for the CPU and for checkpoints of our own layout"
-        )
-    if isinstance(model, Transformer) and ours and device == "cpu":
-        if dtype == "int8":
-            pack_linears(model, PackingOptions(numerics=Numerics.INT8))
-        elif model.config.hidden_size >= _MIN_HIDDEN_SIZE:
-            pack_linears(model)

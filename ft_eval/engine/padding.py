@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 WIDTH_MULTIPLE = 16
+ROW_MULTIPLE = 4
+"""Decode batches are padded to a multiple of this: fp32 GEMMs then give a row the same bits in any batch."""
 
 
 def round_up(value: int, multiple: int) -> int:

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ft_eval.engine.graphs.runner import DecodeGraphs, GraphCompiler
-from ft_eval.engine.padding import pad_right, padded_width
+from ft_eval.engine.padding import ROW_MULTIPLE, pad_right, padded_width
 from ft_eval.engine.prefix_store import PrefixStore
+from ft_eval.engine.steps import StepCompiler, Steps
 from ft_eval.model.adapters.protocol import LatentModel
 from ft_eval.model.cache import KVCache, LayerCache, Prefix
 from ft_eval.model.latent import NO_CODE
@@ -34,6 +34,10 @@ class Seat:
 
 class Slots(Protocol):
     """Sequences under decoding, in slots 0 .. n−1."""
+
+    @property
+    def row_multiple(self) -> int:
+        """To a multiple of which a step's rows are to be padded, so that a row has the same bits in any batch."""
 
     def prefill(self, first: int, seats: Sequence[Seat]) -> Tensor:
         """Take prompts in from slot `first` on; the hidden states of their last tokens, (seats, D)."""
@@ -78,6 +82,7 @@ class PlainSlots:
         self._max_length = max_length
         self._cache = model.new_cache(num_slots, max_length)
         self._codes = _Codes(model, num_slots, max_length)
+        self.row_multiple = ROW_MULTIPLE
 
     def prefill(self, first: int, seats: Sequence[Seat]) -> Tensor:
         """See `Slots`."""
@@ -143,13 +148,16 @@ class SharingSlots:
         self._remembered: dict[_Tokens, _LowerRow] = {}
         self._views: dict[int, KVCache] = {}
         self._prefixes: tuple[Prefix | None, Prefix | None] = (self._lower.kept if self._lower else None, self._upper)
-        self._graphs: DecodeGraphs | None = None
+        self._steps: Steps | None = None
 
-    def replay(self, compiler: GraphCompiler) -> None:
-        """Replay steps as captured graphs from here on, unless sequences may outgrow a sliding window."""
-        window = self._model.config.sliding_window
-        if window is None or self._cache.max_length <= window:
-            self._graphs = DecodeGraphs(self._model, self._cache, self._prefixes, compiler=compiler)
+    def compile(self, compiler: StepCompiler) -> None:
+        """Take steps by the compiler's from here on, where it has any for this cache."""
+        self._steps = compiler.open(self._model, self._cache, self._prefixes)
+
+    @property
+    def row_multiple(self) -> int:
+        """See `Slots`."""
+        return ROW_MULTIPLE if self._steps is None else self._steps.row_multiple
 
     def prefill(self, first: int, seats: Sequence[Seat]) -> Tensor:
         """See `Slots`."""
@@ -213,8 +221,8 @@ class SharingSlots:
 
     def step(self, token_ids: Tensor, positions: Tensor) -> Tensor:
         """See `Slots`."""
-        if self._graphs is not None:
-            return self._graphs.step(token_ids, positions, self._codes.at(positions))
+        if self._steps is not None:
+            return self._steps.step(token_ids, positions, self._codes.at(positions))
         num_rows = len(token_ids)
         if num_rows not in self._views:
             self._views[num_rows] = self._cache.rows(0, num_rows)

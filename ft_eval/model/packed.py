@@ -8,14 +8,11 @@ or moved, and says so where one tries. Knows no model: which layer becomes which
 
 import platform
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-_MIN_ROWS = 4
-"""Fewer rows are padded to this many: for one row oneDNN takes another kernel, which adds in another order."""
 
 _PACKED_FOR_ROWS = 32
 """The batch that oneDNN lays the weights out for. The layout for 32 rows is the best or near it from 4 rows to 1,024;
@@ -44,6 +41,9 @@ def can_pack(dtype: torch.dtype) -> bool:
 class InferenceLinear(nn.Module):
     """A linear layer without parameters. Its weights are plain attributes, so nothing of torch's finds them."""
 
+    min_rows: ClassVar[int] = 4
+    """Fewer rows are padded to this many: for one row oneDNN takes another kernel, which adds in another order."""
+
     def __init__(self, in_features: int, out_features: int, bias: Tensor | None) -> None:
         super().__init__()
         self.in_features = in_features
@@ -57,11 +57,11 @@ class InferenceLinear(nn.Module):
         raise NotImplementedError
 
     def _multiply(self, x: Tensor) -> Tensor:
-        """(..., K), at least _MIN_ROWS rows, to (..., N)."""
+        """(..., K), at least min_rows rows, to (..., N)."""
         raise NotImplementedError
 
     def product(self, x: Tensor) -> Tensor:
-        """X W^T + b: (..., K) to (..., N), in batches of at least _MIN_ROWS rows: fewer are padded with zero rows.
+        """X W^T + b: (..., K) to (..., N), in batches of at least min_rows rows: fewer are padded with zero rows.
 
         Raises:
             RuntimeError: a gradient is asked for.
@@ -69,9 +69,9 @@ class InferenceLinear(nn.Module):
         if x.requires_grad and torch.is_grad_enabled():
             raise RuntimeError(f"{type(self).__name__} has no gradient; {_LOAD_AGAIN}")
         num_rows = x.shape[:-1].numel()
-        if num_rows >= _MIN_ROWS:
+        if num_rows >= self.min_rows:
             return self._multiply(x)
-        padded = F.pad(x.reshape(num_rows, self.in_features), (0, 0, 0, _MIN_ROWS - num_rows))
+        padded = F.pad(x.reshape(num_rows, self.in_features), (0, 0, 0, self.min_rows - num_rows))
         return self._multiply(padded)[:num_rows].view(*x.shape[:-1], self.out_features)
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002 - torch's signature

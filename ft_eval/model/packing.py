@@ -21,6 +21,9 @@ so in decoding and in prefill. bf16 rows: on AMX either kernel gives one output 
 of more than 32 rows, and the two agree with each other; on AMD both are steady.
 `benchmarks/packing.py` measures this. MKL's own packed weights, a little faster still on Intel, are no candidate: they
 are laid out for one number of rows and need the plain weights beside them.
+
+Where the project's own kernels are at hand (`native/`), every layer gets them without a trial: each output is one sum
+in one order at any number of rows, and they are no slower (docs/cpu.md).
 """
 
 from collections.abc import Callable, Iterator
@@ -33,6 +36,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ft_eval.errors import EngineError
+from ft_eval.model.native.build import Library
+from ft_eval.model.native.linear import NativeLinear
 from ft_eval.model.packed import INT8_MULTIPLE, InferenceLinear, Int8Linear, PackedLinear, can_pack
 from ft_eval.model.transformer import Transformer
 
@@ -64,6 +69,9 @@ class Kernel(StrEnum):
     PLAIN = "plain"
     """F.linear: the layer is left as it is."""
     PACKED = "packed"
+    """oneDNN's."""
+    NATIVE = "native"
+    """The project's own, `model/native/`."""
     INT8 = "int8"
 
 
@@ -76,6 +84,8 @@ class PackingOptions:
     """A tied readout is packed beside the embedding's table, which stays as it is: vocab_size · hidden_size numbers
     more (98 MB for 32,000 × 768 in fp32, 525 MB for 128,256 × 2,048 in bf16). Above so many bytes it is left plain;
     0 never copies. A readout of its own costs nothing."""
+    library: Library | None = None
+    """The project's own kernels, which then are what multiplies; None for oneDNN's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +176,7 @@ def pack_linears(model: Transformer, options: PackingOptions | None = None) -> P
     ]
     tied = model.config.tie_embeddings
     verdicts = _verdicts(model, layers, options)
-    num_bytes = {layer.name: _replace(model, layer, verdicts[layer]) for layer in layers}
+    num_bytes = {layer.name: _replace(model, layer, verdicts[layer], options.library) for layer in layers}
     return PackingReport(
         dtype=str(model.dtype).removeprefix("torch."),
         numerics=options.numerics,
@@ -213,6 +223,8 @@ def _given(model: Transformer, layer: _Layer, options: PackingOptions) -> _Verdi
     fits = layer.in_features % INT8_MULTIPLE == 0
     if options.numerics is Numerics.INT8 and layer.name.startswith(DECODER) and fits:
         return _Verdict(Kernel.INT8, "asked for")
+    if options.library is not None and options.library.supports(model.dtype):
+        return _Verdict(Kernel.NATIVE, "no row's bits hang on its batch")
     return None
 
 
@@ -266,12 +278,15 @@ def _linear(model: nn.Module, layer: _Layer) -> nn.Linear:
     return module
 
 
-def _replace(model: nn.Module, layer: _Layer, verdict: _Verdict) -> int:
+def _replace(model: nn.Module, layer: _Layer, verdict: _Verdict, library: Library | None) -> int:
     """Put the chosen layer into the model in the old one's place; bytes of its weights, 0 where it stays plain."""
     if verdict.kernel is Kernel.PLAIN:
         return 0
     linear = _linear(model, layer)
-    packed: InferenceLinear = Int8Linear(linear) if verdict.kernel is Kernel.INT8 else PackedLinear(linear)
+    if verdict.kernel is Kernel.NATIVE and library is not None:
+        packed: InferenceLinear = NativeLinear(linear, library)
+    else:
+        packed = Int8Linear(linear) if verdict.kernel is Kernel.INT8 else PackedLinear(linear)
     parent, _, attribute = layer.name.rpartition(".")
     setattr(model.get_submodule(parent), attribute, packed)
     return packed.num_bytes

@@ -153,6 +153,8 @@ class EngineOptions:
     """Whether what requests share is computed once: prefixes, contexts, and the half of the blocks that sees no Z."""
     captures_steps: bool = field(default=False, metadata={"since": 2})
     """Whether decode steps are replayed as captured CUDA graphs."""
+    compile: str = field(default="auto", metadata={"since": 3})
+    """On a CPU: whether the project's own kernels are compiled and used. auto, where it pays back; on; off."""
     num_verified: int = field(default=0, metadata={"since": 2})
     """Requests of each job that are asked again, alone and with nothing shared, to see whether that changes them."""
 

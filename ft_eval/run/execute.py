@@ -97,7 +97,7 @@ def _documents(planned: PlannedRun, task: str, num_docs: int) -> list[Any]:
 
 def _evaluate_checkpoint(checkpoint: Checkpoint, jobs: list[Job], setting: _Setting) -> None:
     _check_unchanged(checkpoint, setting)
-    engine = _load(checkpoint, jobs[0], setting.planned.plan)
+    engine = _load(checkpoint, jobs, setting.planned.plan)
     meter = PromptMeter(engine)
     for job in jobs:
         with _log(setting.store, job) as log:
@@ -159,7 +159,7 @@ def _provenance(jobs: Sequence[Job]) -> Mapping[str, str]:
     return scoring_provenance(*(name for name in CODE_TASKS if name in names)) if names else {}
 
 
-def _load(checkpoint: Checkpoint, job: Job, plan: RunPlan) -> Engine:
+def _load(checkpoint: Checkpoint, jobs: Sequence[Job], plan: RunPlan) -> Engine:
     return load_engine(
         ModelArguments(
             path=checkpoint.path,
@@ -170,8 +170,10 @@ def _load(checkpoint: Checkpoint, job: Job, plan: RunPlan) -> Engine:
             batch_size=plan.engine.batch_size,
             prefix_cache=plan.engine.prefix_cache,
             captures_steps=plan.engine.captures_steps,
-            latents=job.latents or LatentPolicy(),
-            seed=job.seed,
+            compile=plan.engine.compile,
+            num_docs=sum(job.task.num_docs for job in plan.jobs if job.checkpoint.name == checkpoint.name),
+            latents=jobs[0].latents or LatentPolicy(),
+            seed=jobs[0].seed,
         )
     )
 

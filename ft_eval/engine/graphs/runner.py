@@ -18,6 +18,7 @@ from ft_eval.engine.graphs.buckets import key_buckets, row_buckets, smallest
 from ft_eval.engine.graphs.recording import Recorder, Recording, recorder_for
 from ft_eval.engine.graphs.rewrite import Fusions
 from ft_eval.engine.graphs.step import DecodeStep, StepShape
+from ft_eval.engine.padding import ROW_MULTIPLE
 from ft_eval.model.cache import KVCache, Prefix
 from ft_eval.model.kernels.flash import flash_works
 from ft_eval.model.latent import NO_CODE
@@ -77,6 +78,15 @@ class GraphCompiler:
             lengths=lengths, num_splits=int(options.fixed_shapes), residual_in_gemm=options.residual_in_gemm
         )
         return cls(options=options, backend=FtGraph(fusions), lengths=lengths)
+
+    def open(
+        self, model: Transformer, cache: KVCache, prefixes: tuple[Prefix | None, Prefix | None]
+    ) -> "DecodeGraphs | None":
+        """Graphs over a cache; None where sequences may outgrow a sliding window, which a captured step can't watch."""
+        window = model.config.sliding_window
+        if window is not None and cache.max_length > window:
+            return None
+        return DecodeGraphs(model, cache, prefixes, compiler=self)
 
     def compile(self, step: DecodeStep) -> Callable[..., Tensor]:
         """The step as one rewritten graph, traced at its first call.
@@ -140,6 +150,11 @@ class DecodeGraphs:
         self._row_buckets = row_buckets(cache.num_rows, fixed=fixed_rows)
         capacities = [cache.layer(index).keys.shape[2] for index in (0, model.config.num_layers - 1)]
         self._key_buckets = [key_buckets(capacity, fixed=fixed_rows or fixed_keys) for capacity in capacities]
+
+    @property
+    def row_multiple(self) -> int:
+        """See `Steps`."""
+        return ROW_MULTIPLE
 
     @torch.inference_mode()
     def step(self, token_ids: Tensor, positions: Tensor, codes: Tensor | None) -> Tensor:

@@ -27,7 +27,7 @@ def completions(folder: Path, policy: LatentPolicy | None, graphs: GraphCompiler
     bits = None if policy is None else 5
     model = tiny_model(num_bits=bits, max_length=200)
     tokenizer = Tokenizer.load(folder, model.config)
-    engine = Engine(model, tokenizer, latents=policy, options=EngineOptions(batch_size=4), graphs=graphs)
+    engine = Engine(model, tokenizer, latents=policy, options=EngineOptions(batch_size=4), steps=graphs)
     found: dict[int, tuple[int, ...]] = {}
     engine.generate(REQUESTS, lambda index, completion: found.update({index: completion.token_ids}))
     return found
