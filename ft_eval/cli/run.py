@@ -27,6 +27,15 @@ _SECONDS_BETWEEN_LINES = 15.0
 @click.option("--adapter", metavar="NAME", help="A model class, as module:Class or an entry point, for other layouts.")
 @click.option("--allow-nonfinite", is_flag=True, help="Evaluate weights that are NaN or infinite all the same.")
 @click.option("--tasks", "-t", multiple=True, metavar="A,B", help="Tasks, groups or tags; see `ft-eval tasks`.")
+@click.option(
+    "--include-path",
+    "include_paths",
+    multiple=True,
+    type=_FOLDER,
+    metavar="DIR",
+    help="A folder of task files of your own. Repeatable.",
+)
+@click.option("--trust-task-code", is_flag=True, help="Let task files in --include-path run code (!function).")
 @click.option("--limit", "-L", metavar="N", help="The first N documents of each task, or a share below 1.")
 @click.option(
     "--num-fewshot", "-f", type=Whole(low=0), metavar="N", help="Few-shot examples; default: each task's own."
@@ -77,7 +86,12 @@ _SECONDS_BETWEEN_LINES = 15.0
 @click.option("--data-dir", type=_FOLDER, metavar="DIR", help="Datasets in the hub's layout, as DIR/ORG/NAME.")
 @click.option("--offline", is_flag=True, help="Open no network connection.")
 @click.option(
-    "--sandbox", "tier", default="auto", show_default=True, metavar="TIER", help="For code tasks: auto, ns, ll or none."
+    "--sandbox",
+    "tier",
+    default="auto",
+    show_default=True,
+    metavar="TIER",
+    help="For code tasks: auto, ns, bwrap, ll, docker or none.",
 )
 @click.option("--allow-unsafe-code", is_flag=True, help="Let --sandbox none run programs with all your rights.")
 @click.option("--skip-gold-check", is_flag=True, help="Don't see first whether a code task's own solutions pass.")
@@ -88,6 +102,8 @@ def run(  # noqa: PLR0917 — click passes every option by name
     adapter: str | None,
     allow_nonfinite: bool,
     tasks: tuple[str, ...],
+    include_paths: tuple[Path, ...],
+    trust_task_code: bool,
     limit: str | None,
     num_fewshot: int | None,
     latents: tuple[str, ...],
@@ -129,7 +145,12 @@ def run(  # noqa: PLR0917 — click passes every option by name
         adapter=adapter,
         allow_nonfinite=allow_nonfinite,
         tasks=parse_names(tasks),
-        task_options=TaskOptions(limit=parse_limit(limit), num_fewshot=num_fewshot),
+        task_options=TaskOptions(
+            limit=parse_limit(limit),
+            num_fewshot=num_fewshot,
+            include_paths=include_paths,
+            trust_code=trust_task_code,
+        ),
         latents=_policies(latents, z_draws, prefix_latents),
         seed=seed,
         dtype=dtype,

@@ -25,7 +25,9 @@ _SECONDS_BETWEEN_LINES = 15.0
 @click.option("--json", "json_path", type=_FILE, metavar="OUT", help="Write the scores and every verdict there.")
 @click.option("--partial", is_flag=True, help="Score what is there where some problems have no sample.")
 @click.option("--num-workers", type=Whole(low=1), metavar="N", help="Programs at a time; default: one per processor.")
-@click.option("--sandbox", "tier", default="auto", show_default=True, metavar="TIER", help="auto, ns, ll or none.")
+@click.option(
+    "--sandbox", "tier", default="auto", show_default=True, metavar="TIER", help="auto, ns, bwrap, ll, docker or none."
+)
 @click.option("--allow-unsafe-code", is_flag=True, help="Let --sandbox none run programs with all your rights.")
 @click.option("--data-dir", type=_FILE, metavar="DIR", help="Where evalplus-release/ lies.")
 @click.option("--offline", is_flag=True, help="Open no network connection.")

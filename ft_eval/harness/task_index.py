@@ -42,7 +42,12 @@ def all_tasks() -> TaskManager:
     """A manager that knows lm-eval's tasks and ours; ours win over theirs of the same name."""
     manager = our_tasks()
     stock = _read_cache() or _build_cache()
-    index: dict[str, Entry] = {**stock, **manager._index}  # noqa: SLF001 — lm-eval has no way to hand it an index
+    return with_tasks(manager, {**stock, **manager._index})  # noqa: SLF001 — lm-eval has no way to hand it an index
+
+
+def with_tasks(manager: TaskManager, entries: Mapping[str, Entry]) -> TaskManager:
+    """The manager, which knows these too from now on; they win over lm-eval's of the same name."""
+    index: dict[str, Entry] = {**manager._index, **entries}  # noqa: SLF001 — as above
     manager._index = index  # noqa: SLF001 — as above
     manager._all_tasks = sorted(index)  # noqa: SLF001 — as above
     return manager

@@ -19,10 +19,11 @@ from lm_eval.tasks._index import Entry, Kind
 
 from ft_eval.errors import FtEvalError, TaskError, did_you_mean
 from ft_eval.harness.documents import cluster_field, dataset_digest
+from ft_eval.harness.foreign_tasks import foreign_index
 from ft_eval.harness.mirror import DataSource, redirected_datasets
 from ft_eval.harness.names import metric_name
 from ft_eval.harness.task_files import building_fault, member_fault, one_line
-from ft_eval.harness.task_index import all_tasks, leaves, our_tasks
+from ft_eval.harness.task_index import all_tasks, leaves, our_tasks, with_tasks
 from ft_eval.harness.templates import bound_templates
 from ft_eval.records import TaskGroup, TaskSpec
 
@@ -38,6 +39,10 @@ class TaskOptions:
     """Documents at most, or a share of them below 1; None for all."""
     num_fewshot: int | None = None
     """None keeps each task's own; a task that fixes 0 keeps 0."""
+    include_paths: tuple[Path, ...] = ()
+    """Folders of task files of the user's own."""
+    trust_code: bool = False
+    """Whether those files may name code to be run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +62,14 @@ def load_tasks(names: Sequence[str], options: TaskOptions, source: DataSource) -
     """Build the tasks of these names (tasks, groups or tags), each leaf once, in the order asked for.
 
     Raises:
-        TaskError: no name, an unknown one (with the nearest), or a task that can't be built.
+        TaskError: no name, an unknown one (with the nearest), a task that can't be built, a file that may not be used.
         DataError: a dataset that is not at hand.
+        UsageError: an include path that is no folder.
     """
     if not names:
         raise TaskError("no task was named; pass --tasks NAME[,NAME…], such as gsm8k or humaneval_plus")
     bound_templates()
-    manager = _manager(names)
+    manager = _manager(names, options)
     names = _expanded(names, manager.all_tasks)
     source.check(_datasets(manager, names))
     tasks: dict[str, Task] = {}
@@ -96,10 +102,13 @@ def reset_fewshot(task: Task) -> None:
     task.set_fewshot_seed(seed=FEWSHOT_SEED)
 
 
-def _manager(names: Sequence[str]) -> TaskManager:
+def _manager(names: Sequence[str], options: TaskOptions) -> TaskManager:
     """Ours alone when that is enough."""
     ours = our_tasks()
-    return ours if set(names) <= set(ours.all_tasks) else all_tasks()
+    foreign = foreign_index(options.include_paths, ours.task_index, trust_code=options.trust_code)
+    if not foreign and set(names) <= set(ours.all_tasks):
+        return ours
+    return with_tasks(all_tasks(), foreign)
 
 
 def _expanded(names: Sequence[str], known: Sequence[str]) -> Sequence[str]:

@@ -1,0 +1,134 @@
+"""Task files of the user's own, from `--include-path`: looked at before lm-eval reads them as what they may do.
+
+A task file can run code in three ways: by a YAML tag such as `!function`, by a metric that lm-eval does not know, which
+it then loads as a script, and by asking for such a script outright (`hf_evaluate`). Each is refused, with file and
+line, unless the user trusts the folder. Files of lm-eval and of this package are trusted, also where a file of the
+user's includes them. Templates are no code here: see `templates`. Knows no dataset.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lm_eval
+import yaml
+from lm_eval.api import metrics as _metrics  # noqa: F401 — importing fills the registry
+from lm_eval.api.registry import metric_registry
+from lm_eval.tasks import TaskManager
+from lm_eval.tasks._index import Entry
+from lm_eval.tasks._yaml_loader import load_yaml
+
+from ft_eval.errors import TaskError, UsageError
+from ft_eval.harness.task_files import Fault, check_task_files
+from ft_eval.resources import tasks_dir
+
+_STANDARD_TAGS = "tag:yaml.org,2002:"
+_PYTHON_TAGS = "tag:yaml.org,2002:python/"
+_REMEDY = "pass --trust-task-code if you trust this folder"
+
+
+def foreign_index(folders: Sequence[Path], taken: Mapping[str, Entry], *, trust_code: bool) -> Mapping[str, Entry]:
+    """The tasks and groups of these folders, by name.
+
+    Args:
+        folders: looked through at any depth.
+        taken: this package's own names, which nobody may take over.
+        trust_code: whether the files may name code to be run.
+
+    Raises:
+        UsageError: no such folder.
+        TaskError: a file can't be read, wants to run code, or takes a name of ours; the message begins with FILE:LINE.
+    """
+    found: dict[str, Entry] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"--include-path {folder}: there is no such folder; expected one with task files (*.yaml)")
+        if not trust_code:
+            refuse_code(folder)
+        found |= _index(folder)
+    for name, entry in found.items():
+        if name in taken:
+            raise TaskError(f"{entry.yaml_path}:1: the name {name} is one of ft-eval's own; choose another")
+    return found
+
+
+def refuse_code(folder: Path) -> None:
+    """Raise TaskError for the first file, or one that it includes, that names code to be run; it is not run."""
+    for path in sorted(folder.rglob("*.yaml")):
+        for file in _with_includes(path.resolve(), set()):
+            if fault := next(_code_in(file), None):
+                raise TaskError(f"{fault}; {_REMEDY}")
+
+
+def _index(folder: Path) -> dict[str, Entry]:
+    index: dict[str, Entry] = TaskManager(include_path=str(folder), include_defaults=False).task_index
+    check_task_files(folder, {name: Path(entry.yaml_path) for name, entry in index.items() if entry.yaml_path})
+    return index
+
+
+def _with_includes(path: Path, seen: set[Path]) -> Iterator[Path]:
+    """A file and all that it includes, as lm-eval resolves them; those of lm-eval and of ours are left out."""
+    trusted = (Path(lm_eval.__file__).resolve().parent, tasks_dir().resolve())
+    if path in seen or not path.is_file() or any(path.is_relative_to(root) for root in trusted):
+        return
+    seen.add(path)
+    yield path
+    included = _read(path).get("include", [])
+    for name in included if isinstance(included, list) else [included]:
+        yield from _with_includes((path.parent / str(name)).resolve(), seen)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """The file alone, with nothing in it imported; empty where it can't be read, which is somebody else's to say."""
+    try:
+        config: Mapping[str, Any] = load_yaml(path, resolve_func=False, recursive=False)
+    except (ValueError, TypeError, OSError, yaml.YAMLError):
+        return {}
+    return config
+
+
+def _code_in(path: Path) -> Iterator[Fault]:
+    """What in a file would run code."""
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return
+    for node in _nodes(root, set()) if root is not None else ():
+        if not node.tag.startswith(_STANDARD_TAGS) or node.tag.startswith(_PYTHON_TAGS):
+            what = f"{node.tag} {node.value if isinstance(node.value, str) else ''}".strip()
+            yield _fault(path, node, f"{what} names code to be run")
+    config = _read(path)
+    metrics = config.get("metric_list") or []
+    for metric in metrics if isinstance(metrics, list) else ():
+        if reason := _script_of(metric, judges_itself="process_results" in config):
+            yield _fault(path, _metrics_node(root), reason)
+
+
+def _script_of(metric: Any, *, judges_itself: bool) -> str:
+    """Why a metric would be loaded as a script; empty where it would not."""
+    if not isinstance(metric, Mapping) or judges_itself:
+        return ""
+    name = metric.get("metric")
+    if metric.get("hf_evaluate"):
+        return f"hf_evaluate loads the metric {name} as a script"
+    return "" if name in metric_registry else f"the metric {name} is none of lm-eval's, and would be loaded as a script"
+
+
+def _metrics_node(root: yaml.Node | None) -> yaml.Node | None:
+    pairs = root.value if isinstance(root, yaml.MappingNode) else ()
+    return next((key for key, _ in pairs if key.value == "metric_list"), root)
+
+
+def _fault(path: Path, node: yaml.Node | None, reason: str) -> Fault:
+    return Fault(file=path, line=1 if node is None else node.start_mark.line + 1, reason=reason)
+
+
+def _nodes(node: yaml.Node, seen: set[int]) -> Iterator[yaml.Node]:
+    """A node and all below it, each once, whatever aliases say."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    yield node
+    for child in node.value if isinstance(node.value, list) else ():
+        for part in child if isinstance(child, tuple) else (child,):
+            yield from _nodes(part, seen)
