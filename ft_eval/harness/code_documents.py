@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ft_eval.harness.code_data import HUMANEVAL_PLUS, MBPP_PLUS, Problem
-from ft_eval.harness.code_tasks import CodeSession, humaneval_plus_program
+from ft_eval.harness.code_tasks import CodeSession, humaneval_plus_program, open_session
 from ft_eval.harness.mbpp import mbpp_problem, mbpp_program
 from ft_eval.harness.toy_tasks import function_problem
 from ft_eval.records import content_hash
@@ -53,6 +53,20 @@ def outcomes(session: CodeSession, task: str, document: Document, completion: st
     names = ("base", "plus") if problem.plus_inputs else ("base",)
     found = {name: str(score.outcomes[name]) if name in score.outcomes else "not run" for name in names}
     return found | ({"detail": score.details["detail"]} if "detail" in score.details else {})
+
+
+def score_ahead(task: str, document: Document, completion: str) -> None:
+    """Have the open session judge a completion's program while others are still written.
+
+    Nothing happens without an open session, and for a task that is not listed here: its programs are judged when they
+    are asked for, as they all would be.
+
+    Raises:
+        FtEvalError: a program that was given before could not be run.
+    """
+    session, reading = open_session(), code_task(task)
+    if session is not None and reading is not None:
+        session.score_ahead(lambda: (reading.problem(session, document), reading.program(document, completion)))
 
 
 def _published(task: str, name: Callable[[Document], str], program: Callable[[Document, str], str]) -> CodeTask:

@@ -5,7 +5,8 @@ are scored. A program runs once per test set, as in evalplus, and stops at its f
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from threading import Lock
 
@@ -57,10 +58,36 @@ class ScoreBook:
     """What scorers have found so far. Several scorers, each in a thread of its own, may share one."""
 
     def __init__(self) -> None:
-        self.scores: dict[tuple[Problem, str], CodeScore] = {}
+        self._scores: dict[tuple[Problem, str], Future[CodeScore]] = {}
         self.test_sets: dict[Problem, tuple[_TestSet, ...]] = {}
         self._locks: defaultdict[Problem, Lock] = defaultdict(Lock)
         self._lock = Lock()
+
+    def known(self, problem: Problem, program: str) -> CodeScore | None:
+        """The verdict on a program that has been scored; None for another, and while it runs."""
+        found = self._scores.get((problem, program))
+        return found.result() if found is not None and found.done() and not found.exception() else None
+
+    def score(self, problem: Problem, program: str, run: Callable[[], CodeScore], *, afresh: bool) -> CodeScore:
+        """The verdict that is there, or that another thread is about to reach, or else what `run` finds.
+
+        What raises is not kept: who asks next tries again.
+        """
+        key = (problem, program)
+        with self._lock:
+            found = None if afresh else self._scores.get(key)
+            mine: Future[CodeScore] | None = None
+            if found is None:
+                found = self._scores[key] = mine = Future()
+        if mine is not None:
+            try:
+                mine.set_result(run())
+            except BaseException as error:
+                with self._lock:
+                    del self._scores[key]
+                mine.set_exception(error)
+                raise
+        return found.result()
 
     def lock(self, problem: Problem) -> Lock:
         """Held while a problem's reference runs, so that it runs once."""
@@ -82,9 +109,7 @@ class CodeScorer:
             ReferenceFailedError: the reference it is measured by does not answer.
             SandboxError: the program could not be run at all.
         """
-        if afresh or (problem, program) not in self._book.scores:
-            self._book.scores[problem, program] = self._score(problem, program)
-        return self._book.scores[problem, program]
+        return self._book.score(problem, program, lambda: self._score(problem, program), afresh=afresh)
 
     def _score(self, problem: Problem, program: str) -> CodeScore:
         passed, result, name = 0, None, ""

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from ft_eval.errors import SandboxError, TaskError, did_you_mean
 from ft_eval.harness.code_data import HUMANEVAL_PLUS, MBPP_PLUS, CodeData, Problem, evalplus_version
 from ft_eval.harness.code_scorer import CodeScore, CodeScorer, ScoreBook
-from ft_eval.harness.code_workers import OnScore, Programs, score_programs
+from ft_eval.harness.code_workers import Ahead, OnScore, Programs, score_programs
 from ft_eval.sandbox.records import MEBIBYTE, Limits, SandboxSettings
 from ft_eval.sandbox.sandbox import Sandbox
 
@@ -56,6 +57,8 @@ class CodeSession:
         self._stack = ExitStack()
         self._scorers: list[CodeScorer] = []
         self._book = ScoreBook()
+        self._ahead: Ahead | None = None
+        self._lock = RLock()
         self._data = {
             task: CodeData(task, data_dir=settings.data_dir, offline=settings.offline, file=settings.problems_file)
             for task in CODE_TASKS
@@ -86,9 +89,20 @@ class CodeSession:
         wanted = self.settings.num_workers or _default_workers()
         score_programs(self._scorers_upto(max(1, min(wanted, num_programs))), programs, on_score)
 
+    def score_ahead(self, program: Callable[[], tuple[Problem, str]]) -> None:
+        """Have a program scored in the background; who asks for its verdict finds it, or waits for it.
+
+        One worker less than there are processors, for they are wanted elsewhere meanwhile. Raises as `Ahead.submit`.
+        """
+        with self._lock:
+            if self._ahead is None:
+                wanted = self.settings.num_workers or _default_workers()
+                self._ahead = Ahead(self._scorers_upto(max(1, wanted - 1)))
+        self._ahead.submit(program)
+
     def known(self, problem: Problem, program: str) -> CodeScore | None:
         """The verdict on a program that has been scored; None for another."""
-        return self._book.scores.get((problem, program))
+        return self._book.known(problem, program)
 
     @property
     def description(self) -> str:
@@ -108,7 +122,9 @@ class CodeSession:
         return found
 
     def close(self) -> None:
-        """End the sandboxes."""
+        """End the sandboxes, whatever they are at."""
+        if self._ahead is not None:
+            self._ahead.close()
         self._stack.close()
 
     def _problems(self, task: str) -> CodeData:
@@ -118,13 +134,14 @@ class CodeSession:
 
     def _scorers_upto(self, count: int) -> Sequence[CodeScorer]:
         """That many scorers, opened by the caller's thread: a sandbox's server ends with the thread that started it."""
-        while len(self._scorers) < count:
-            settings = self.settings.sandbox
-            if self._scorers:  # never two tiers in one session
-                settings = replace(settings, tier=str(self._scorers[0].sandbox.tier))
-            sandbox = self._stack.enter_context(Sandbox(settings))
-            self._scorers.append(CodeScorer(sandbox, self.settings.limits, self._book))
-        return self._scorers[:count]
+        with self._lock:
+            while len(self._scorers) < count:
+                settings = self.settings.sandbox
+                if self._scorers:  # never two tiers in one session
+                    settings = replace(settings, tier=str(self._scorers[0].sandbox.tier))
+                sandbox = self._stack.enter_context(Sandbox(settings))
+                self._scorers.append(CodeScorer(sandbox, self.settings.limits, self._book))
+            return self._scorers[:count]
 
 
 def _default_workers() -> int:
@@ -169,6 +186,11 @@ def score_program(task: str, task_id: str, program: str) -> CodeScore:
     """
     opened = current_session()
     return opened.score(opened.problem(task, task_id), program)
+
+
+def open_session() -> CodeSession | None:
+    """The open session, or None."""
+    return _open_session
 
 
 def current_session() -> CodeSession:

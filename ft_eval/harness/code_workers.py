@@ -1,7 +1,8 @@
 """Many programs, several scorers: a thread each, with a sandbox of its own, and one score book for all.
 
 The work is done by the sandboxes' processes; a thread waits for its program and judges its answers. Whatever ends the
-batch early (an error, Ctrl-C) ends what runs. Knows no task.
+batch early (an error, Ctrl-C) ends what runs. `Ahead` takes programs one by one, while their writer goes on writing:
+it changes when a verdict is reached, and no verdict. Knows no task.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -57,6 +58,47 @@ def score_programs(scorers: Sequence[CodeScorer], programs: Programs, on_score: 
         raise
     for thread in threads:
         thread.join()
+
+
+class Ahead:
+    """Scores what it is given in the background, into the score book that its scorers share."""
+
+    def __init__(self, scorers: Sequence[CodeScorer]) -> None:
+        self._scorers = scorers
+        self._asked: SimpleQueue[Callable[[], tuple[Problem, str]] | None] = SimpleQueue()
+        self._error: BaseException | None = None
+        self._is_over = False
+        self._threads = [Thread(target=self._work, args=(scorer,), daemon=True) for scorer in scorers]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, program: Callable[[], tuple[Problem, str]]) -> None:
+        """Take a program; it is made, and its problem read, in the background.
+
+        Raises:
+            FtEvalError: what went wrong with one that was submitted before.
+        """
+        _raise(self._error)
+        self._asked.put(program)
+
+    def close(self) -> None:
+        """Drop what has not begun and end what runs."""
+        self._is_over = True
+        for _ in self._threads:
+            self._asked.put(None)
+        for scorer, thread in zip(self._scorers, self._threads, strict=True):
+            thread.join(_SECONDS_BETWEEN_STOPS)
+            while thread.is_alive():
+                scorer.sandbox.stop()
+                thread.join(_SECONDS_BETWEEN_STOPS)
+
+    def _work(self, scorer: CodeScorer) -> None:
+        while (program := self._asked.get()) is not None and not self._is_over:
+            try:
+                scorer.score(*program())
+            except BaseException as error:  # noqa: BLE001 — raised again in the submitter's thread
+                self._error = error
+                return
 
 
 def _raise(error: BaseException | None) -> None:

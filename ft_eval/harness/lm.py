@@ -20,6 +20,7 @@ from ft_eval.engine.loading import DEFAULT_SEED, ModelArguments, latent_policy, 
 from ft_eval.errors import UsageError
 from ft_eval.harness.answers import AnswerLog, Ask, MemoryLog, by_item, identify
 from ft_eval.harness.asking import Asker, OnAnswer, OnStart
+from ft_eval.harness.code_documents import code_task, score_ahead
 from ft_eval.harness.encoding import EncodedPair, Encoder
 from ft_eval.harness.marginal import draw_schedule, generation_draws, marginal, undecided
 from ft_eval.harness.names import BARE_CONTEXTS
@@ -51,6 +52,8 @@ class FreeTransformerLM(TemplateLM):  # type: ignore[misc] # lm-eval ships no ty
         self.records: dict[str, list[tuple[Answer, ...]]] = {}
         """By item (`task/doc_id`), per request the answers behind it: its draws, or the one completion."""
         self._z_draw = 0
+        self._on_answer = on_answer or (lambda _: None)
+        self._unjudged: dict[str, Instance] = {}
         self._encoder = Encoder(engine.tokenizer, engine.max_length)
         self._asker = Asker(
             engine=engine,
@@ -58,7 +61,7 @@ class FreeTransformerLM(TemplateLM):  # type: ignore[misc] # lm-eval ships no ty
             seed=seed,
             log=MemoryLog() if log is None else log,  # an empty log is false
             on_start=on_start or (lambda _: None),
-            on_answer=on_answer or (lambda _: None),
+            on_answer=self._hear,
             verifier=verifier,
         )
 
@@ -152,12 +155,29 @@ class FreeTransformerLM(TemplateLM):  # type: ignore[misc] # lm-eval ships no ty
         """A completion per request, cut before its first stop string, under the draw that `begin_pass` named."""
         asks = identify("generate_until", requests)
         count = generation_draws(self.engine.latents)
-        self._asker.generate([ask.under(draw) for ask in asks for draw in range(count)], self._asker.donors(asks))
+        drawn = [ask.under(draw) for ask in asks for draw in range(count)]
+        instances = (request for request in requests for _ in range(count))
+        pairs = zip(drawn, instances, strict=True)
+        self._unjudged = {ask.key: request for ask, request in pairs if code_task(request.task_name)}
+        for ask in drawn:
+            if (found := self._asker.log.get(ask.key)) is not None:
+                self._judge_ahead(found)
+        self._asker.generate(drawn, self._asker.donors(asks))
         answers = []
         for ask in asks:
             answers.append(self._asker.answer(ask.under(self._z_draw)))
             self.records.setdefault(ask.item, []).append((answers[-1],))
         return [answer.text or "" for answer in answers]
+
+    def _hear(self, answer: Answer) -> None:
+        self._on_answer(answer)
+        self._judge_ahead(answer)
+
+    def _judge_ahead(self, answer: Answer) -> None:
+        """Programs are judged beside the writing of others; their scores are asked for when all are written."""
+        request = self._unjudged.pop(answer.key, None)
+        if request is not None:
+            score_ahead(request.task_name, request.doc, answer.text or "")
 
     def verify(self) -> Verification | None:
         """What asking some of the requests again, alone, changes; None without a verifier."""
