@@ -25,12 +25,12 @@ class _Reading:
     """Without the time spent waiting for a processor."""
 
     @classmethod
-    def of(cls, pid: int) -> Self:
+    def of(cls, pid: int, starved_seconds: float) -> Self:
         """Read the clocks; a process that is gone has used no CPU, and its pipe says the rest."""
         now = time.monotonic()
         try:
             # The kernel's CPU clock of another process (MAKE_PROCESS_CPUCLOCK with CPUCLOCK_SCHED).
-            return cls(cpu=time.clock_gettime(~pid << 3 | 2), wall=now - _starved_seconds(pid))
+            return cls(cpu=time.clock_gettime(~pid << 3 | 2), wall=now - starved_seconds)
         except OSError:
             return cls(cpu=0.0, wall=now)
 
@@ -42,16 +42,22 @@ class Deadline:
         self._pid, self._limits, self._reference_seconds = pid, limits, reference_seconds
         self._total_seconds = max(limits.total_seconds, limits.reference_factor * sum(reference_seconds))
         self._span_seconds = limits.load_seconds + self._call_seconds(0)  # loading sends nothing of its own
-        self._start = self._span_start = _Reading.of(pid)
+        self._starved_seconds = _starved_seconds(pid)
+        self._start = self._span_start = _Reading.of(pid, self._starved_seconds)
 
     def begin_call(self, index: int) -> None:
-        """Start the span of one call."""
+        """Start the span of one call.
+
+        What the process waited for a processor is taken as last read: a file read less for each of a thousand calls,
+        and the little that it has waited since is given to the call.
+        """
         self._span_seconds = self._call_seconds(index)
-        self._span_start = _Reading.of(self._pid)
+        self._span_start = _Reading.of(self._pid, self._starved_seconds)
 
     def remaining_seconds(self) -> float:
         """How long to wait before looking again; 0 when the time is up."""
-        now = _Reading.of(self._pid)
+        self._starved_seconds = _starved_seconds(self._pid)
+        now = _Reading.of(self._pid, self._starved_seconds)
         left = min(
             self._left(now, self._span_start, self._span_seconds), self._left(now, self._start, self._total_seconds)
         )

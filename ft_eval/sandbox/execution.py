@@ -52,8 +52,8 @@ def execute(server: BoxServer, calls: Calls, judge: Judge) -> tuple[ExecutionRes
     start = time.monotonic()
     child = server.start(_job(calls), _child_limits(calls.limits))
     try:
-        follower = _Follower(child, calls, judge)
-        ending = follower.follow(server)
+        follower = _Follower(server, child, calls, judge)
+        ending = follower.follow()
     finally:
         child.kill()
         child.close()
@@ -64,52 +64,58 @@ def execute(server: BoxServer, calls: Calls, judge: Judge) -> tuple[ExecutionRes
 class _Follower:
     """Reads a child's frames under its deadlines."""
 
-    def __init__(self, child: Child, calls: Calls, judge: Judge) -> None:
+    def __init__(self, server: BoxServer, child: Child, calls: Calls, judge: Judge) -> None:
         self.num_answers = 0
-        self._child, self._calls, self._judge = child, calls, judge
+        self._server, self._child, self._calls, self._judge = server, child, calls, judge
         self._reader = frames.FrameReader(calls.limits.digest_bytes + _SLACK_BYTES)
         self._deadline: Deadline | None = None
         self._num_bytes = 0
+        self._patient_until = time.monotonic() + _READY_SECONDS
         self._next_look = time.monotonic() + _LOOK_SECONDS
 
-    def follow(self, server: BoxServer) -> _Ending | None:
+    def follow(self) -> _Ending | None:
         """How the program ended, or None when its process ended first and the server must say how."""
         poller = select.poll()
         poller.register(self._child.answers_fd, select.POLLIN)
-        is_patient_until = time.monotonic() + _READY_SECONDS
         while True:
-            if self._has_too_many_threads():
-                return _Ending(
-                    outcome=Outcome.OUT_OF_MEMORY, detail=f"{self._where()}: more than {_MAX_THREADS} threads"
-                )
-            left = self._deadline.remaining_seconds() if self._deadline else is_patient_until - time.monotonic()
-            if left <= 0:
-                if self._deadline is None:
-                    raise ServerError(f"no ready frame within {_READY_SECONDS:.0f} s; {server.last_words()}")
-                return _Ending(outcome=Outcome.TIMED_OUT, detail=self._where())
-            if not poller.poll(math.ceil(min(left, _LOOK_SECONDS) * 1000)):
+            ending = self._look() if time.monotonic() >= self._next_look else None
+            if ending is not None:
+                return ending
+            if not poller.poll(math.ceil(max(0.0, self._next_look - time.monotonic()) * 1000)):
                 continue
             data = os.read(self._child.answers_fd, _READ_BYTES)
             if not data:
-                return self._at_end_of_file(server)
+                return self._at_end_of_file()
             ending = self._take_bytes(data)
             if ending is not None:
                 return ending
 
+    def _look(self) -> _Ending | None:
+        """What is seen from outside now and then, whatever the program says: its threads and its time."""
+        if self._has_too_many_threads():
+            return _Ending(outcome=Outcome.OUT_OF_MEMORY, detail=f"{self._where()}: more than {_MAX_THREADS} threads")
+        if self._deadline is None:
+            left = self._patient_until - time.monotonic()
+            if left <= 0:
+                raise ServerError(f"no ready frame within {_READY_SECONDS:.0f} s; {self._server.last_words()}")
+        else:
+            left = self._deadline.remaining_seconds()
+            if left <= 0:
+                return _Ending(outcome=Outcome.TIMED_OUT, detail=self._where())
+        self._next_look = time.monotonic() + min(left, _LOOK_SECONDS)
+        return None
+
     def _has_too_many_threads(self) -> bool:
-        """Threads with small stacks cost little address space and a machine has few process ids: look now and then."""
-        if time.monotonic() < self._next_look:
-            return False
-        self._next_look = time.monotonic() + _LOOK_SECONDS
+        """Threads with small stacks cost little address space, and a machine has few process ids."""
         try:
             fields = Path(f"/proc/{self._child.pid}/stat").read_bytes().rpartition(b")")[2].split()
         except OSError:  # it has ended
             return False
         return int(fields[_NUM_THREADS_FIELD]) > _MAX_THREADS
 
-    def _at_end_of_file(self, server: BoxServer) -> _Ending | None:
+    def _at_end_of_file(self) -> _Ending | None:
         if self._deadline is None:
-            raise ServerError(f"the box ended before it was ready: {server.last_words()}")
+            raise ServerError(f"the box ended before it was ready: {self._server.last_words()}")
         poller = select.poll()
         poller.register(self._child.pidfd, select.POLLIN)
         if poller.poll(_EXIT_MILLISECONDS):
@@ -159,8 +165,6 @@ class _Follower:
 
 
 def _job(calls: Calls) -> bytes:
-    if not calls.inputs:
-        raise ValueError("a program with no calls to make proves nothing")
     head = {
         "program": to_tree(calls.program),
         "entry_point": calls.entry_point,

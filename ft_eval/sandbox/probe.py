@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ft_eval.sandbox.execution import execute
+from ft_eval.sandbox.boxes import Box
 from ft_eval.sandbox.records import MEBIBYTE, Answer, Calls, Limits, Outcome, Tier
-from ft_eval.sandbox.server import BoxServer, ServerError
+from ft_eval.sandbox.server import ServerError
 from ft_eval.sandbox.wire import WireError, encode, from_tree, parse
 
 _LIMITS = Limits(memory_bytes=1024 * MEBIBYTE, total_seconds=20.0)
@@ -44,11 +44,11 @@ class _Canary:
     is_right: Callable[[object], bool]
 
 
-def probe(server: BoxServer, tier: Tier) -> str:
+def probe(box: Box, tier: Tier) -> str:
     """Run all canaries. Returns one line such as `probe 9/9`. Raises ServerError that names those that sang."""
     with _secret_file() as secret:
         canaries = _canaries(secret, tier)
-        failed = [canary.name for canary in canaries if not _is_right(server, canary)]
+        failed = [canary.name for canary in canaries if not _is_right(box, canary)]
         if Path(secret).read_text(encoding="ascii") != _CONTENT:
             failed.append("a file was written")
     if failed:
@@ -91,7 +91,7 @@ def _refused(name: str, body: str, argument: object) -> _Canary:
     return _Canary(name=name, program=program, argument=argument, is_right=lambda got: got == "refused")
 
 
-def _is_right(server: BoxServer, canary: _Canary) -> bool:
+def _is_right(box: Box, canary: _Canary) -> bool:
     got: list[object] = []
 
     def keep(answer: Answer) -> bool:
@@ -101,7 +101,7 @@ def _is_right(server: BoxServer, canary: _Canary) -> bool:
 
     inputs = (encode([canary.argument]),)
     calls = Calls(program=canary.program, entry_point="attempt", inputs=inputs, limits=_LIMITS)
-    result, is_fit = execute(server, calls, keep)
+    result, is_fit = box.run(calls, keep)
     if not is_fit:
         raise ServerError("the box server died")
     return result.outcome is Outcome.PASSED and len(got) == 1 and canary.is_right(got[0])

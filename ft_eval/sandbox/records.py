@@ -14,6 +14,11 @@ class Tier(StrEnum):
     """Own namespaces and an own root of read-only binds, and Landlock, seccomp and rlimits where they can be had."""
     LL = "ll"
     """Landlock, seccomp and rlimits in the caller's namespaces: works inside a default container."""
+    BWRAP = "bwrap"
+    """What ns does, by bubblewrap: where a distribution allows that program what it forbids Python."""
+    DOCKER = "docker"
+    """A container per worker without network, and Landlock, seccomp and rlimits inside it. Also where there is no
+    Linux."""
     NONE = "none"
     """A separate process with rlimits and nothing else. Only when asked for by name and allowed."""
 
@@ -116,6 +121,6 @@ class SandboxSettings:
     """How to run programs here."""
 
     tier: str = "auto"
-    """auto, ns, ll or none. `auto` takes ns, else ll, else refuses."""
+    """auto, or a tier's name. `auto` takes ns, else bwrap, else ll, else docker, else refuses."""
     allow_unsafe_code: bool = False
     """Must be True for tier none, and changes nothing else."""

@@ -14,10 +14,11 @@ from types import TracebackType
 from typing import Self
 
 from ft_eval.errors import SandboxError
-from ft_eval.sandbox.execution import Judge, execute
+from ft_eval.sandbox.boxes import Box, open_box
+from ft_eval.sandbox.execution import Judge
 from ft_eval.sandbox.records import Answer, Calls, ExecutionResult, SandboxSettings, Tier
-from ft_eval.sandbox.server import BoxServer, ServerError
-from ft_eval.sandbox.tiers import start_server
+from ft_eval.sandbox.server import ServerError
+from ft_eval.sandbox.tiers import start_box
 
 _NUM_ATTEMPTS = 2
 
@@ -28,7 +29,7 @@ class Sandbox:
     def __init__(self, settings: SandboxSettings | None = None) -> None:
         self._settings = settings or SandboxSettings()
         self._lock = threading.Lock()
-        self._server: BoxServer | None = None
+        self._server: Box | None = None
         self._owner_pid = os.getpid()
         self._tier: Tier | None = None
         self._description = ""
@@ -37,7 +38,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         """Choose the tier, start the server, probe it. Raises SandboxError when nothing safe is to be had."""
         self._owner_pid, self._is_stopped = os.getpid(), False
-        self._server, self._tier, self._description = start_server(self._settings)
+        self._server, self._tier, self._description = start_box(self._settings)
         return self
 
     def __exit__(
@@ -61,8 +62,11 @@ class Sandbox:
     def run_calls(self, calls: Calls, judge: Judge | None = None) -> ExecutionResult:
         """Run a program and its calls, stopping at the first answer the judge refuses.
 
-        Without a judge every answer is kept and returned. Raises SandboxError when the program could not be tried.
+        Without a judge every answer is kept and returned. Raises SandboxError when the program could not be tried, and
+        ValueError where there is nothing to call: that would prove nothing.
         """
+        if not calls.inputs:
+            raise ValueError("a program with no calls to make proves nothing")
         tier = self.tier
         if os.getpid() != self._owner_pid:
             raise SandboxError("the sandbox belongs to another process: open one in each process")
@@ -99,14 +103,14 @@ class Sandbox:
             raise SandboxError("the sandbox was stopped")
         if self._server is None or not self._server.is_alive:
             self._discard()
-            self._server = BoxServer(tier)
+            self._server = open_box(tier)
         kept: list[Answer] = []
 
         def keep(answer: Answer) -> bool:
             kept.append(answer)
             return True
 
-        result, is_fit = execute(self._server, calls, judge or keep)
+        result, is_fit = self._server.run(calls, judge or keep)
         if not is_fit:
             self._discard()
         return result if judge else _with_answers(result, kept)

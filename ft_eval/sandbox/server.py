@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ft_eval.sandbox import bubblewrap
 from ft_eval.sandbox.box import scratch
 from ft_eval.sandbox.box.config import UNPRIVILEGED_ID, ChildLimits, ServerConfig
 
@@ -80,19 +81,20 @@ class BoxServer:
     """One fork server process. Raises ServerError when it can't be started in this tier."""
 
     def __init__(self, tier: str) -> None:
+        self._tier, self._pidfd = tier, -1
         self._stderr = os.memfd_create("ft-eval-box-stderr")
         self._work_dir = _make_work_dir()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             with theirs:
-                self._process = self._spawn(tier, theirs.fileno())
-            hello = self._receive(_START_SECONDS)
+                self._process = self._spawn(theirs.fileno())
+            hello, (self._pidfd,) = self._receive_with_descriptor(_START_SECONDS)
         except BaseException:
             self.close()
             raise
         self.walls: str = hello["walls"]
-        self.numpy_version: str = hello["numpy"]
-        if tier == "ns":
+        self.versions: str = hello["versions"]
+        if tier in {"ns", "bwrap"}:
             Path(self._work_dir).rmdir()  # it was the place to build the root on; the root has moved
 
     @property
@@ -112,7 +114,7 @@ class BoxServer:
         try:
             _write_all(job_fd, job)
             socket.send_fds(self._control, [limits.dump()], [job_fd, their_answers])
-            message, (pidfd,) = self._receive_with_descriptor()
+            message, (pidfd,) = self._receive_with_descriptor(_REPLY_SECONDS)
         except BaseException as error:
             os.close(answers)
             if isinstance(error, OSError):
@@ -121,7 +123,8 @@ class BoxServer:
         finally:
             os.close(job_fd)
             os.close(their_answers)
-        return Child(pid=message["pid"], pidfd=pidfd, answers_fd=answers)
+        pid = _outer_pid(pidfd) if self._tier == "bwrap" else message["pid"]
+        return Child(pid=pid, pidfd=pidfd, answers_fd=answers)
 
     def finish(self) -> Report:
         """Wait for the child that has ended or been killed. Raises ServerError."""
@@ -133,15 +136,21 @@ class BoxServer:
 
     def kill(self) -> None:
         """End the process and with it any child; whoever talks to the server finds it gone. `close` it all the same."""
+        if self._pidfd >= 0:  # the server itself, and not only what runs it
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         self._process.kill()
 
     def close(self) -> None:
         """End the server and with it any child, and remove its folder. Safe to call twice."""
         process = getattr(self, "_process", None)
         if process is not None and process.poll() is None:
-            process.kill()
+            self.kill()
             process.wait()
         self._control.close()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
         if self._stderr >= 0:
             os.close(self._stderr)
             self._stderr = -1
@@ -151,9 +160,8 @@ class BoxServer:
         """Let go of the server in a forked process that does not own it."""
         self._control.close()
 
-    def _spawn(self, tier: str, control_fd: int) -> subprocess.Popen[bytes]:
-        config = ServerConfig(tier=tier, control_fd=control_fd, work_dir=self._work_dir, numpy_parent=_numpy_parent())
-        command = [sys.executable, "-s", "-P", "-S", "-B", "-c", _BOOT, str(_PACKAGE_ROOT), config.dump()]
+    def _spawn(self, control_fd: int) -> subprocess.Popen[bytes]:
+        command = self._command(control_fd)
         environment = dict(_ENVIRONMENT)
         if "LD_LIBRARY_PATH" in os.environ:  # some Pythons can't start without it
             environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
@@ -168,6 +176,22 @@ class BoxServer:
             start_new_session=True,  # Ctrl-C is for us; we end the server
         )
 
+    def _command(self, control_fd: int) -> list[str]:
+        """The interpreter and what it is told; in bubblewrap's walls where that is the tier."""
+        numpy_parent, flags = _numpy_parent(), ["-s", "-P", "-S", "-B", "-c", _BOOT]
+        if self._tier != "bwrap":
+            config = ServerConfig(
+                tier=self._tier, control_fd=control_fd, work_dir=self._work_dir, numpy_parent=numpy_parent
+            )
+            return [sys.executable, *flags, str(_PACKAGE_ROOT), config.dump()]
+        bwrap = bubblewrap.program()
+        if bwrap is None:
+            raise ServerError("there is no bwrap on the PATH; install bubblewrap")
+        config = ServerConfig(
+            tier=self._tier, control_fd=control_fd, work_dir=bubblewrap.WORK_DIR, numpy_parent=numpy_parent
+        )
+        return [*bubblewrap.command(bwrap, numpy_parent), *flags, bubblewrap.CODE_ROOT, config.dump()]
+
     def _receive(self, seconds: float) -> dict[str, Any]:
         self._control.settimeout(seconds)
         try:
@@ -176,9 +200,12 @@ class BoxServer:
             raise ServerError(f"the box server does not answer: {error}; {self._last_words()}") from error
         return self._message(text)
 
-    def _receive_with_descriptor(self) -> tuple[dict[str, Any], list[int]]:
-        self._control.settimeout(_REPLY_SECONDS)
-        text, descriptors, _, _ = socket.recv_fds(self._control, 1 << 16, 1)
+    def _receive_with_descriptor(self, seconds: float) -> tuple[dict[str, Any], list[int]]:
+        self._control.settimeout(seconds)
+        try:
+            text, descriptors, _, _ = socket.recv_fds(self._control, 1 << 16, 1)
+        except OSError as error:
+            raise ServerError(f"the box server does not answer: {error}; {self._last_words()}") from error
         message = self._message(text)
         if len(descriptors) != 1:
             raise ServerError("the box server sent no process descriptor")
@@ -196,6 +223,12 @@ class BoxServer:
         size = os.fstat(self._stderr).st_size
         text = os.pread(self._stderr, 2000, max(0, size - 2000)).decode("utf-8", "replace").strip()
         return text.splitlines()[-1][:300] if text else "it said nothing"
+
+
+def _outer_pid(pidfd: int) -> int:
+    """The process id that the process of a descriptor has here, whatever its own namespace calls it."""
+    lines = Path(f"/proc/self/fdinfo/{pidfd}").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pid:"))
 
 
 def _make_work_dir() -> str:

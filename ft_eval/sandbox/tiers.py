@@ -1,6 +1,7 @@
 """Chooses how programs are confined here: the strongest tier that works, found by doing, and never a weaker one.
 
-`auto` takes ns, else ll, else refuses with what to do about it. `none` is never chosen; it is asked for by name.
+`auto` takes ns, else bwrap, else ll, else docker, else refuses with what to do about it; elsewhere than on Linux there
+is docker alone. `none` is never chosen; it is asked for by name.
 """
 
 import os
@@ -8,34 +9,35 @@ import sys
 from pathlib import Path
 
 from ft_eval.errors import SandboxError, UsageError, did_you_mean
+from ft_eval.sandbox.boxes import Box, open_box
 from ft_eval.sandbox.probe import probe
 from ft_eval.sandbox.records import SandboxSettings, Tier
-from ft_eval.sandbox.server import BoxServer, ServerError
+from ft_eval.sandbox.server import ServerError
 
 _APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 _MAX_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
 
 
-def start_server(settings: SandboxSettings) -> tuple[BoxServer, Tier, str]:
-    """A probed server, its tier, and one line for the record. Raises SandboxError, or UsageError for a bad setting."""
-    if sys.platform != "linux":
-        raise SandboxError(
-            f"generated code runs in a sandbox that needs Linux, and this is {sys.platform}; "
-            "run ft-eval in a Linux container or virtual machine"
-        )
+def start_box(settings: SandboxSettings) -> tuple[Box, Tier, str]:
+    """A probed box, its tier, and one line for the record. Raises SandboxError, or UsageError for a bad setting."""
     reasons = []
     for tier in candidate_tiers(settings):
+        if not is_linux() and tier is not Tier.DOCKER:
+            raise SandboxError(
+                f"--sandbox {tier} needs Linux, and this is {sys.platform}; use --sandbox docker, or run ft-eval in a "
+                "Linux container or virtual machine"
+            )
         try:
             return _start_probed(tier)
         except ServerError as error:
             reasons.append(f"{tier}: {error}")
-    raise SandboxError(f"generated code can't be isolated here ({'; '.join(reasons)}); {_advice()}")
+    raise SandboxError(f"generated code can't be isolated here ({'; '.join(reasons)}); {_advice(settings)}")
 
 
 def candidate_tiers(settings: SandboxSettings) -> tuple[Tier, ...]:
     """The tiers to try, in order: no process is started. Raises UsageError for a setting that can't be meant."""
     if settings.tier == "auto":
-        return (Tier.NS, Tier.LL)
+        return (Tier.NS, Tier.BWRAP, Tier.LL, Tier.DOCKER) if is_linux() else (Tier.DOCKER,)
     known = [str(tier) for tier in Tier]
     if settings.tier not in known:
         near = did_you_mean(settings.tier, known)
@@ -48,18 +50,26 @@ def candidate_tiers(settings: SandboxSettings) -> tuple[Tier, ...]:
     return (Tier(settings.tier),)
 
 
-def _start_probed(tier: Tier) -> tuple[BoxServer, Tier, str]:
-    server = BoxServer(tier)
+def is_linux() -> bool:
+    """Whether a program can be confined here without a container."""
+    return sys.platform == "linux"
+
+
+def _start_probed(tier: Tier) -> tuple[Box, Tier, str]:
+    box = open_box(tier)
     try:
-        found = probe(server, tier)
+        found = probe(box, tier)
     except BaseException:
-        server.close()
+        box.close()
         raise
-    numpy = f"numpy {server.numpy_version}" if server.numpy_version else "no numpy"
-    return server, tier, f"{tier}: {server.walls}; {found}; python {sys.version.split()[0]}, {numpy}"
+    return box, tier, f"{tier}: {box.walls}; {found}; {box.versions}"
 
 
-def _advice() -> str:
+def _advice(settings: SandboxSettings) -> str:
+    if not is_linux():
+        return f"on {sys.platform} programs run in docker alone: start it, or run ft-eval in a Linux virtual machine"
+    if settings.tier in {Tier.BWRAP, Tier.DOCKER}:
+        return "see SECURITY.md for what each tier needs, or use --sandbox auto"
     if _reads(_APPARMOR, "1"):
         return (
             "AppArmor forbids user namespaces: allow them with "

@@ -14,6 +14,7 @@ from ft_eval.sandbox.records import MEBIBYTE, Calls, Limits, Outcome, SandboxSet
 from ft_eval.sandbox.sandbox import Sandbox
 from ft_eval.sandbox.wire import encode
 from tests.conftest import ROOT
+from tests.sandbox import processes
 from tests.sandbox.cheats import FORGERIES, RESOURCES
 from tests.sandbox.escapes import ESCAPES, HARMLESS_ATTEMPTS, fill
 from tests.sandbox.test_honest import INPUTS, is_double
@@ -92,12 +93,12 @@ def test_the_attempts_succeed_where_nothing_is_in_their_way(
 
 
 def test_a_dead_program_leaves_no_process(sandbox: Sandbox, outside: dict[str, object]) -> None:
-    assert sandbox._server is not None
-    children = Path(f"/proc/{sandbox._server.pid}/task/{sandbox._server.pid}/children")
+    sandbox.run_calls(Calls(program=FOLLOWER, entry_point="solve", inputs=INPUTS), is_double)
+    before = processes.of(sandbox)
     for name in ("leaves a daemon", "starts threads without end", "bombs with forks", "sleeps"):
         calls = Calls(program=fill(HOSTILE[name], outside), entry_point="solve", inputs=INPUTS, limits=LIMITS)
         sandbox.run_calls(calls, is_double)
-        assert children.read_text().split() == []
+        assert processes.of(sandbox) == before
 
 
 @pytest.mark.parametrize(

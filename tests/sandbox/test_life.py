@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -19,20 +18,23 @@ from ft_eval.sandbox.records import Answer, Calls, Limits, Outcome, SandboxSetti
 from ft_eval.sandbox.sandbox import Sandbox
 from ft_eval.sandbox.wire import encode
 from tests.conftest import ROOT
+from tests.sandbox import processes
+from tests.sandbox.processes import are_gone, becomes_true, is_running
 from tests.sandbox.test_honest import INPUTS, is_double
 
 GOOD = Calls(program="def solve(x):\n    return 2 * x", entry_point="solve", inputs=INPUTS)
 ENDLESS = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # deaf to it where the tests run in a script's background
 sys.path.insert(0, sys.argv[1])
 from ft_eval.sandbox.records import Calls, Limits, SandboxSettings
 from ft_eval.sandbox.sandbox import Sandbox
 from ft_eval.sandbox.wire import encode
+from tests.sandbox import processes
 with Sandbox(SandboxSettings(tier=sys.argv[2])) as sandbox:
     def tell(answer):
-        server = sandbox._server.pid
-        child = open(f"/proc/{server}/task/{server}/children").read().split()[0]
-        print(server, child, sandbox._server._work_dir, flush=True)
+        folder = getattr(sandbox._server, "_work_dir", "/none")
+        print(folder, *processes.of(sandbox), flush=True)
         return True
     program = "import os\\ndef solve(x):\\n    open('left', 'w').write('x')\\n    while x > 1: pass\\n    return x"
     limits = Limits(call_seconds=1000.0, total_seconds=1000.0)
@@ -52,41 +54,25 @@ with Sandbox(SandboxSettings(tier=sys.argv[2])) as sandbox:
 """
 
 
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in (b"Z", b"X")
-
-
-def becomes_true(condition: Callable[[], bool]) -> bool:
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_when_the_owner_dies_nothing_goes_on(sandbox: Sandbox, number: signal.Signals) -> None:
     command = [sys.executable, "-c", ENDLESS, str(ROOT), sandbox.tier]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as owner:
         assert owner.stdout is not None
-        server, child, folder = owner.stdout.readline().split()
-        assert is_running(int(server))
-        assert is_running(int(child))
+        folder, *pids = owner.stdout.readline().split()
+        started = [int(pid) for pid in pids]
+        assert len(started) >= 2
+        assert all(map(is_running, started))
         time.sleep(0.1)
         owner.send_signal(number)
         owner.wait(30)
-    assert becomes_true(lambda: not is_running(int(server)) and not is_running(int(child)))
+    assert becomes_true(partial(are_gone, started))
     assert becomes_true(lambda: not Path(folder).exists())
 
 
 def test_a_server_that_dies_is_replaced(sandbox: Sandbox) -> None:
     assert sandbox._server is not None
-    os.kill(sandbox._server.pid, signal.SIGKILL)
+    sandbox._server.kill()
     assert sandbox.run_calls(GOOD, is_double).outcome is Outcome.PASSED
 
 
@@ -97,7 +83,7 @@ def test_a_server_that_dies_under_a_program_is_replaced_and_the_program_run_agai
         seen.append(answer.index)
         if seen == [0]:
             assert sandbox._server is not None
-            os.kill(sandbox._server.pid, signal.SIGKILL)
+            sandbox._server.kill()
         return True
 
     program = "import time\ndef solve(x):\n    time.sleep(0.2)\n    return 2 * x"
@@ -230,14 +216,14 @@ def test_a_server_that_dies_while_a_program_starts_takes_it_along(sandbox: Sandb
     endless = Calls(program="def solve(x):\n    while True: pass", entry_point="solve", inputs=INPUTS, limits=limits)
     for number in (0, 2, 5):
         with Sandbox(SandboxSettings(tier=str(sandbox.tier))) as other, ThreadPoolExecutor(1) as threads:
-            assert other._server is not None
-            folder = str(other._server._work_dir)
+            started = processes.of(other)
             found = threads.submit(other.run_calls, endless)
             time.sleep(number * 0.01)
+            started |= processes.of(other)
             other.stop()
             with pytest.raises(SandboxError):
                 found.result(timeout=30.0)
-        assert becomes_true(partial(no_process_with, folder)), f"after {number * 10} ms"
+        assert becomes_true(partial(are_gone, started)), f"after {number * 10} ms"
 
 
 @pytest.mark.parametrize(("is_alive", "said"), [(True, "lived\n"), (False, "")])
@@ -255,18 +241,6 @@ def test_a_child_whose_server_died_before_it_could_ask_ends_by_itself(is_alive: 
     )
     assert done.stdout == said
     assert done.returncode == (0 if is_alive else 1), done.stderr
-
-
-def no_process_with(word: str) -> bool:
-    """Whether no process has the word in its command line."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = path.read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if word in command:
-            return False
-    return True
 
 
 def test_a_stopped_sandbox_ends_its_program_at_once_and_takes_no_other(sandbox: Sandbox) -> None:

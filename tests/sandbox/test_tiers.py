@@ -1,5 +1,6 @@
 """Tiers are found by trying and never weakened in silence, whatever the machine forbids."""
 
+import shutil
 import subprocess
 import sys
 
@@ -9,9 +10,10 @@ from ft_eval.errors import SandboxError, UsageError
 from ft_eval.sandbox import probe as probe_module
 from ft_eval.sandbox import tiers
 from ft_eval.sandbox.box.syscall_table import architecture
+from ft_eval.sandbox.boxes import LocalBox
 from ft_eval.sandbox.records import Calls, Outcome, SandboxSettings, Tier
 from ft_eval.sandbox.sandbox import Sandbox
-from ft_eval.sandbox.server import BoxServer, ServerError
+from ft_eval.sandbox.server import ServerError
 from tests.conftest import ROOT
 from tests.sandbox.test_honest import INPUTS, is_double
 
@@ -21,6 +23,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from ft_eval.errors import SandboxError
 from ft_eval.sandbox.box import kernel, seccomp
+from ft_eval.sandbox.boxes import LocalBox
 from ft_eval.sandbox.box.syscall_table import DENIED_TABLE, architecture, numbers
 from ft_eval.sandbox.records import SandboxSettings
 from ft_eval.sandbox.sandbox import Sandbox
@@ -77,7 +80,7 @@ def test_without_landlock_ns_says_that_it_has_none(sandbox: Sandbox) -> None:
 
 def test_a_tier_whose_canary_sings_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """An unconfined server, probed as if it were confined, fails by name for all that it lets through."""
-    server = BoxServer("none")
+    server = LocalBox(Tier.NONE)
     try:
         with pytest.raises(ServerError) as caught:
             probe_module.probe(server, Tier.NS)
@@ -87,16 +90,29 @@ def test_a_tier_whose_canary_sings_is_not_used(monkeypatch: pytest.MonkeyPatch) 
         assert sign in str(caught.value)
 
 
-def test_a_server_that_can_not_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("tier", ["ns", "ll", "bwrap"])
+def test_a_server_that_can_not_start_says_why(monkeypatch: pytest.MonkeyPatch, tier: str) -> None:
+    if tier == "bwrap" and shutil.which("bwrap") is None:
+        pytest.skip("no bubblewrap here")
     monkeypatch.setattr("ft_eval.sandbox.server._BOOT", "import sys; sys.exit('no luck today')")
     with pytest.raises(SandboxError, match="no luck today"):
-        tiers.start_server(SandboxSettings())
+        tiers.start_box(SandboxSettings(tier=tier))
 
 
-def test_elsewhere_than_on_linux_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("tier", ["bwrap", "docker"])
+def test_a_tool_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tier: str) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SandboxError, match=f"there is no {tier} on the PATH"):
+        tiers.start_box(SandboxSettings(tier=tier))
+
+
+def test_elsewhere_than_on_linux_there_is_docker_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(SandboxError, match="needs Linux"), Sandbox():
-        pass
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SandboxError, match=r"docker: there is no docker.*on darwin programs run in docker alone"):
+        tiers.start_box(SandboxSettings())
+    with pytest.raises(SandboxError, match="--sandbox ns needs Linux, and this is darwin; use --sandbox docker"):
+        tiers.start_box(SandboxSettings(tier="ns"))
 
 
 def test_tier_none_is_never_chosen_and_never_given_unasked() -> None:
@@ -113,6 +129,8 @@ def test_an_unknown_tier_is_refused_with_its_neighbour() -> None:
 
 
 def test_a_program_that_never_got_ready_is_no_verdict(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    if sandbox.tier is Tier.DOCKER:
+        pytest.skip("the job is made inside the container, out of reach of a test")
     with monkeypatch.context() as patched:
         patched.setattr("ft_eval.sandbox.execution._job", lambda _calls: b"{")
         with pytest.raises(SandboxError, match=r"nothing was scored.*JSONDecodeError"):

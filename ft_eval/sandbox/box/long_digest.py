@@ -10,13 +10,15 @@ from itertools import chain, islice
 from typing import Any
 
 from ft_eval.sandbox.normal import normal_text
-from ft_eval.sandbox.wire import to_tree
+from ft_eval.sandbox.wire import dumps, to_tree
 
 _PIECE = 1 << 16
 """Elements taken at a time."""
 _MAX_DISTINCT = 1 << 16
 """Scalars whose text is remembered."""
 _SCALARS = frozenset({type(None), bool, int, float, str})
+_NUMBERS = frozenset({bool, int, float})
+_SMALLEST_INT, _LARGEST_INT = -(1 << 63), (1 << 63) - 1
 
 
 class _EqualsNothingError(Exception):
@@ -59,9 +61,22 @@ def _open(value: object) -> str:
 
 def _piece_text(piece: list[Any], texts: _Texts) -> str:
     """The elements' normal texts, with commas between them."""
-    if _SCALARS.issuperset(map(type, piece)):
+    kinds = set(map(type, piece))
+    if kinds <= _NUMBERS and (whole := _whole_numbers(piece)):
+        return dumps(whole)[1:-1]
+    if kinds <= _SCALARS:
         return _text(piece).removeprefix('["l",').removesuffix("]")
     return ",".join([_element_text(element, texts) for element in piece])
+
+
+def _whole_numbers(piece: list[Any]) -> list[int]:
+    """The piece as ints that json writes as they are, where all of its numbers are whole and small; else nothing."""
+    try:
+        whole = list(map(int, piece))
+    except (OverflowError, ValueError):  # an infinity, or not a number
+        return []
+    is_small = whole == piece and min(whole) >= _SMALLEST_INT and max(whole) <= _LARGEST_INT
+    return whole if is_small else []
 
 
 def _element_text(element: Any, texts: _Texts) -> str:

@@ -5,7 +5,8 @@ one control socket, and ends with it: end of file on the socket, or the owner's 
 death ends the child.
 
     owner → server   limits as JSON, with two descriptors: the job (read) and the answer pipe (write)
-    server → owner   first what it is, or what went wrong; per job {"pid"} with a pidfd, and {"status", …} at its end
+    server → owner   first what it is with its own pidfd, or what went wrong; per job {"pid"} with the child's pidfd,
+                     and {"status", …} at its end
 """
 
 import contextlib
@@ -13,6 +14,7 @@ import fcntl
 import gc
 import json
 import os
+import platform
 import resource
 import select
 import signal
@@ -50,16 +52,18 @@ def main(config_text: str) -> None:
     config = ServerConfig.load(config_text)
     control = _reserve_descriptors(config.control_fd)
     signal.signal(signal.SIGTERM, _leave)
-    kernel.control_process(kernel.PR_SET_PDEATHSIG, signal.SIGTERM)
+    _die_with_owner(config.tier)
     kernel.control_process(kernel.PR_SET_NAME, b"ft-eval-box")
     _be_first_to_go()
-    numpy_version = preload(config.numpy_parent)
+    numpy = preload(config.numpy_parent)
     try:
         server = _put_up_walls(config, control)
     except OSError as error:
         _tell(control, {"error": str(error)})
         return
-    _tell(control, {"walls": _describe(server.walls), "numpy": numpy_version})
+    versions = f"python {platform.python_version()}, {f'numpy {numpy}' if numpy else 'no numpy'}"
+    hello = json.dumps({"walls": _describe(server.walls), "versions": versions}).encode()
+    socket.send_fds(control, [hello], [server.walls.server_pidfd])
     gc.collect()
     gc.freeze()
     try:
@@ -67,6 +71,11 @@ def main(config_text: str) -> None:
             pass
     finally:
         _clean_up(config)
+
+
+def _die_with_owner(tier: str) -> None:
+    """End when the owner does. Inside bubblewrap this is process 1, with which everything in the box ends at once."""
+    kernel.control_process(kernel.PR_SET_PDEATHSIG, signal.SIGKILL if tier == "bwrap" else signal.SIGTERM)
 
 
 def _leave(_number: int, _frame: object) -> NoReturn:
@@ -78,7 +87,7 @@ def _clean_up(config: ServerConfig) -> None:
     """Let no child and no folder outlive the server. An owner that lives removes the folder itself."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     children = Path(f"/proc/self/task/{os.getpid()}/children")
-    if config.tier == "ns":
+    if config.tier in {"ns", "bwrap"}:
         return  # the child dies with the server, and its folder with it
     with contextlib.suppress(OSError):
         for pid in children.read_text(encoding="ascii").split():
@@ -114,11 +123,12 @@ def _put_up_walls(config: ServerConfig, control: socket.socket) -> _Server:
     if config.tier == "ns":
         namespaces.enter(config.work_dir, trees)
         scratch_dir, is_root = "/tmp", os.geteuid() == 0  # noqa: S108 (a tmpfs of the child's own)
-    elif config.tier == "ll":
-        _require_ll(abi, machine)
-        ruleset = landlock.create(abi)
-        landlock.allow(ruleset, abi, read=trees, write=(config.work_dir, *view.DEVICES))
-        kept = _give_up_root((*trees, config.numpy_parent))
+    elif config.tier != "none":  # the caller's own namespaces, or walls that somebody else has put up
+        _require(config.tier, abi, machine)
+        if abi:
+            ruleset = landlock.create(abi)
+            landlock.allow(ruleset, abi, read=trees, write=(config.work_dir, *view.DEVICES))
+        kept = _give_up_root(config.tier, (*trees, config.numpy_parent))
     tempfile.tempdir = scratch_dir
     syscall_filter = seccomp.assemble(machine) if machine else b""
     walls = confine.Walls(
@@ -132,24 +142,26 @@ def _put_up_walls(config: ServerConfig, control: socket.socket) -> _Server:
     return _Server(control=control, walls=walls, scratch_dir=scratch_dir, kept=kept)
 
 
-def _require_ll(abi: int, machine: str | None) -> None:
-    if not abi:
+def _require(tier: str, abi: int, machine: str | None) -> None:
+    """Landlock is the only wall of ll, and an inner one of bwrap and docker. The filter is never done without."""
+    if not abi and tier == "ll":
         raise OSError("this kernel has no Landlock (5.13 or newer with landlock in its lsm list)")
     if machine is None:
         raise OSError(f"no system call table for this processor ({os.uname().machine})")
 
 
-def _give_up_root(folders: tuple[str, ...]) -> tuple[int, ...]:
+def _give_up_root(tier: str, folders: tuple[str, ...]) -> tuple[int, ...]:
     if os.geteuid() != 0:
         return ()
     held = reach.hold(folder for folder in folders if folder)
     confine.become_nobody()
-    kernel.control_process(kernel.PR_SET_PDEATHSIG, signal.SIGTERM)  # a change of uid clears it
+    _die_with_owner(tier)  # a change of uid clears it
     return reach.reroute(held)
 
 
 def _describe(walls: confine.Walls) -> str:
-    parts = {"ns": ["namespaces"], "ll": [], "none": ["no isolation"]}[walls.tier]
+    outer = {"ns": "namespaces", "none": "no isolation", "bwrap": "bubblewrap", "docker": "container"}
+    parts = [outer[walls.tier]] if walls.tier in outer else []
     if walls.tier == "ns" and not walls.is_root:
         parts = ["namespaces (user)"]
     if walls.landlock_abi:

@@ -1,0 +1,152 @@
+"""The docker tier: what docker is told, what is checked inside, and what is said when something is missing.
+
+Taken through a stand-in, which builds with bubblewrap what docker's command line asks for; see conftest.
+"""
+
+import io
+import os
+import shutil
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ft_eval.errors import SandboxError
+from ft_eval.sandbox import container, messages
+from ft_eval.sandbox.records import Answer, Calls, ExecutionResult, Limits, Outcome, SandboxSettings
+from ft_eval.sandbox.sandbox import Sandbox
+from tests.sandbox.test_honest import INPUTS, is_double
+
+GOOD = Calls(program="def solve(x):\n    return 2 * x", entry_point="solve", inputs=INPUTS)
+
+ODD = Calls(
+    program="'\ud800'",
+    entry_point="f",
+    inputs=(b"[1]",),
+    limits=Limits(call_seconds=1.5),
+    reference_seconds=(0.25,),
+)
+
+
+@pytest.fixture
+def docker(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stand-in in docker's place."""
+    if shutil.which("bwrap") is None:
+        pytest.skip("no bubblewrap here, which the stand-in for docker is made of")
+    monkeypatch.setenv("PATH", f"{stand_in}:{os.environ['PATH']}")
+
+
+def opened() -> Sandbox:
+    return Sandbox(SandboxSettings(tier="docker"))
+
+
+def test_docker_is_told_every_wall_and_given_nothing_of_this_machine() -> None:
+    words = container.command("docker", "name")
+    told = set(pairwise(words))
+    assert told >= {
+        ("--network", "none"),
+        ("--cap-drop", "ALL"),
+        ("--security-opt", "no-new-privileges"),
+        ("--user", "65534:65534"),
+        ("--pids-limit", "512"),
+        ("--pull", "never"),
+    }
+    assert {"--read-only", "--rm"} <= set(words)
+    assert not {"-v", "--volume", "--mount", "--privileged", "--env-file", "--pid", "-p", "--publish"} & set(words)
+    assert not any(str(Path.home()) in word for word in words if word != words[-1])
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--network", "the container has a network"),
+        ("--read-only", "the container can write to its root"),
+        ("--cap-drop", "the container has capabilities"),
+        ("--user", "the container runs as root"),
+    ],
+)
+def test_a_wall_that_docker_left_out_is_noticed_and_nothing_is_run(
+    docker: None, monkeypatch: pytest.MonkeyPatch, option: str, said: str
+) -> None:
+    monkeypatch.setenv("STAND_IN_IGNORES", option)
+    with pytest.raises(SandboxError, match=said), opened():
+        pass
+
+
+def test_an_image_that_is_not_there_is_named_with_what_makes_it(docker: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FT_EVAL_DOCKER_IMAGE", "another")
+    with pytest.raises(SandboxError, match=r"No such image: another.*docker build -t another .*image"), opened():
+        pass
+
+
+def test_elsewhere_than_on_linux_docker_is_taken(docker: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with Sandbox() as sandbox:
+        assert sandbox.description.startswith("docker: container")
+        assert sandbox.run_calls(GOOD, is_double).outcome is Outcome.PASSED
+
+
+def test_a_container_that_dies_is_replaced(docker: None) -> None:
+    with opened() as sandbox:
+        assert sandbox._server is not None
+        sandbox._server.kill()
+        assert sandbox.run_calls(GOOD, is_double).outcome is Outcome.PASSED
+
+
+def test_a_container_that_says_nothing_is_given_up(docker: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "_BOOT", "import time; time.sleep(600)")
+    monkeypatch.setattr(container, "_START_SECONDS", 0.5)
+    monkeypatch.setattr(container, "_END_SECONDS", 0.2)
+    start = time.monotonic()
+    with pytest.raises(SandboxError, match="the container said nothing for 0 s"), opened():
+        pass
+    assert time.monotonic() - start < 30
+
+
+@pytest.mark.parametrize(
+    "said", ["print('hello')", "import os; os.write(1, b'\\0\\0\\0\\2[]')", "raise SystemExit('no luck')"]
+)
+def test_a_container_that_says_something_else_is_no_verdict(
+    docker: None, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setattr(container, "_BOOT", said)
+    with pytest.raises(SandboxError, match="the container"), opened():
+        pass
+
+
+def test_the_archive_holds_the_sandbox_and_no_task() -> None:
+    names = zipfile.ZipFile(io.BytesIO(container.archive())).namelist()
+    assert "ft_eval/sandbox/agent.py" in names
+    assert all(name in ("ft_eval/__init__.py", "ft_eval/errors.py") or "/sandbox/" in name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("there", "back", "thing"),
+    [
+        (messages.from_calls, messages.to_calls, GOOD),
+        (messages.from_calls, messages.to_calls, ODD),
+        (messages.from_answer, messages.to_answer, Answer(index=3, text=b'["l",1]', seconds=0.5)),
+        (messages.from_answer, messages.to_answer, Answer(index=0, text=b"\xff garbage")),
+        (messages.from_answer, messages.to_answer, Answer(index=0, digest="0" * 64, is_floats=True)),
+        (messages.from_result, messages.to_result, ExecutionResult(outcome=Outcome.TIMED_OUT, detail="call 1")),
+    ],
+)
+def test_messages_arrive_as_they_were_sent(there: Callable[..., Any], back: Callable[..., Any], thing: object) -> None:
+    pipe = io.BytesIO()
+    messages.write(pipe, there(thing))
+    pipe.seek(0)
+    message = messages.read(pipe)
+    assert message is not None
+    assert back(message) == thing
+    assert messages.read(pipe) is None
+
+
+@pytest.mark.parametrize("text", [b"\0", b"\0\0\0\5{}", b"\xff\xff\xff\xff{}", b"\0\0\0\2[]", b"\0\0\0\1{"])
+def test_what_is_no_message_is_refused(text: bytes) -> None:
+    with pytest.raises(messages.MessageError):
+        messages.read(io.BytesIO(text))
