@@ -10,21 +10,25 @@ from ft_eval.report.catalog import Catalog, Matchup, RunReader, make_catalog, ma
 from ft_eval.report.compare import Question, is_higher_better, make_metric_row
 from ft_eval.report.cost import make_asked_again, make_costs, make_job_costs
 from ft_eval.report.evidence import Evidence, gather_evidence
-from ft_eval.report.flips import find_flips
+from ft_eval.report.explorer import Sources, choose, make_explorer, wanted_texts
+from ft_eval.report.flips import make_flips
 from ft_eval.report.forest import make_forests
 from ft_eval.report.formats import count
 from ft_eval.report.headline import summarize
 from ft_eval.report.judge import check_terms, find_family, judge_rows
 from ft_eval.report.latent import latent_notes, make_usage_rows
+from ft_eval.report.picks import Picks
 from ft_eval.report.pooled import make_pooled
-from ft_eval.report.tables import FlipList, Panel, Report, RowKind, TaskRow
+from ft_eval.report.tables import Panel, Report, RowKind, TaskRow
+from ft_eval.report.texts import read_texts
 from ft_eval.report.verdicts import Terms
 from ft_eval.report.words import panel_sentence
 
 NO_TERMS = Terms()
 MAX_FLIPS = 20
-"""Flips shown per task and latent checkpoint."""
-_MAX_SUBTASK_FLIPS = 4
+"""Flips shown without a script, per task and latent checkpoint; fewer where there are many of these."""
+_MAX_ALL_FLIPS = 240
+_FEWEST_FLIPS = 2
 
 
 def build_report(
@@ -39,10 +43,12 @@ def build_report(
     catalog = make_catalog(stores)
     terms = _with_labels(terms, catalog)
     check_terms(terms, [*catalog.tasks, *(group.name for group in catalog.groups)])
-    matchups, usages = match_up(catalog.contenders), make_usage_rows(catalog)
-    panels = tuple(
-        _panel(catalog, matchup, number, terms, max_flips) for number, matchup in enumerate(matchups, start=1)
-    )
+    matchups, usages, picks = match_up(catalog.contenders), make_usage_rows(catalog), Picks()
+    panels = tuple(_panel(catalog, matchup, number, terms, picks) for number, matchup in enumerate(matchups, start=1))
+    keys = choose(picks, _num_samples(catalog, matchups, picks))
+    texts = read_texts(catalog, wanted_texts(keys, picks, matchups))
+    sources = Sources(picks=picks, texts=texts, catalog=catalog, matchups=matchups)
+    max_flips = min(max_flips, max(_FEWEST_FLIPS, _MAX_ALL_FLIPS // picks.num_lists))
     return Report(
         title=title or "Latent against baseline",
         created_at=max(store.plan.created_at for store in stores),
@@ -51,7 +57,8 @@ def build_report(
         summary=summarize(panels, terms, len(catalog.missing), len(catalog.entries)),
         notes=(*_notes(catalog), *latent_notes(usages)),
         missing=catalog.missing,
-        panels=panels,
+        panels=tuple(_with_flips(panel, sources, max_flips) for panel in panels),
+        explorer=make_explorer(keys, sources),
         usages=usages,
         costs=make_costs(catalog, matchups),
         job_costs=make_job_costs(catalog, matchups),
@@ -70,8 +77,8 @@ def _with_labels(terms: Terms, catalog: Catalog) -> Terms:
     return replace(terms, primary=tuple(dict.fromkeys(one for name in terms.primary for one in labels[name] or [name])))
 
 
-def _panel(catalog: Catalog, matchup: Matchup, number: int, terms: Terms, max_flips: int) -> Panel:
-    rows = tuple(_rows(catalog, matchup, max_flips))
+def _panel(catalog: Catalog, matchup: Matchup, number: int, terms: Terms, picks: Picks) -> Panel:
+    rows = tuple(_rows(catalog, matchup, number, picks))
     family, rows = find_family(rows, matchup, terms), judge_rows(rows, matchup, terms)
     return Panel(
         number=number,
@@ -86,25 +93,30 @@ def _panel(catalog: Catalog, matchup: Matchup, number: int, terms: Terms, max_fl
     )
 
 
-def _rows(catalog: Catalog, matchup: Matchup, max_flips: int) -> list[TaskRow]:
+def _rows(catalog: Catalog, matchup: Matchup, number: int, picks: Picks) -> list[TaskRow]:
     """In the plan's order, a group where the first of its tasks stands; a task of two groups is shown in both."""
+
+    def gather(task: str) -> Evidence:
+        evidence = gather_evidence(catalog, matchup, task)
+        picks.collect(number, matchup, evidence)
+        return evidence
+
     contenders = [c for c in (matchup.baseline, *matchup.latents) if c is not None]
     tasks = [task for task in catalog.tasks if any(catalog.entry(c, task) for c in contenders)]
     rows: list[TaskRow] = []
     for task in tasks:
         groups = [group for group in catalog.groups if task in group.tasks]
         if not groups:
-            rows.append(_task_row(catalog, matchup, gather_evidence(catalog, matchup, task), "", max_flips))
+            rows.append(_task_row(matchup, gather(task), ""))
         for group in groups:
             members = [other for other in group.tasks if other in tasks]
             if task == members[0]:
-                rows += _group_rows(catalog, matchup, group, members)
+                rows += _group_rows(matchup, group, [gather(member) for member in members])
     return rows
 
 
-def _group_rows(catalog: Catalog, matchup: Matchup, group: TaskGroup, tasks: Sequence[str]) -> list[TaskRow]:
-    evidences = [gather_evidence(catalog, matchup, task) for task in tasks]
-    subtasks = [_task_row(catalog, matchup, e, group.name, _MAX_SUBTASK_FLIPS) for e in evidences]
+def _group_rows(matchup: Matchup, group: TaskGroup, evidences: Sequence[Evidence]) -> list[TaskRow]:
+    subtasks = [_task_row(matchup, evidence, group.name) for evidence in evidences]
     return [_group_row(matchup, group, evidences, subtasks), *subtasks]
 
 
@@ -154,7 +166,7 @@ def _group_notes(group: TaskGroup, evidences: Sequence[Evidence]) -> tuple[str, 
     return tuple(notes)
 
 
-def _task_row(catalog: Catalog, matchup: Matchup, evidence: Evidence, group: str, max_flips: int) -> TaskRow:
+def _task_row(matchup: Matchup, evidence: Evidence, group: str) -> TaskRow:
     task = evidence.task
     questions = [
         Question(
@@ -174,22 +186,35 @@ def _task_row(catalog: Catalog, matchup: Matchup, evidence: Evidence, group: str
         limit=task.limit,
         metrics=tuple(make_metric_row(question, [evidence], matchup) for question in questions),
         notes=evidence.notes,
-        flips=tuple(_flips(catalog, matchup, evidence, max_flips)),
     )
 
 
-def _flips(catalog: Catalog, matchup: Matchup, evidence: Evidence, max_flips: int) -> list[FlipList]:
-    lists = []
-    for latent in matchup.latents:
-        pairs = evidence.pairs.get((latent.label, evidence.task.metric))
-        entry = catalog.entry(latent, evidence.label)
-        base = catalog.entry(matchup.baseline, evidence.label) if matchup.baseline else None
-        if pairs is None or entry is None or base is None:
-            continue
-        better = evidence.task.higher_is_better
-        found = find_flips(base, entry, pairs, latent.label, higher_is_better=better, max_flips=max_flips)
-        lists += [found] if found.flips else []
-    return lists
+def _num_samples(catalog: Catalog, matchups: Sequence[Matchup], picks: Picks) -> dict[tuple[int, str], int]:
+    """Samples per document over all contenders of a panel, by (panel's number, task's label)."""
+    found = {}
+    for number, task in picks.by_task:
+        matchup = matchups[number - 1]
+        results = [
+            entry.result for c in (matchup.baseline, *matchup.latents) if c and (entry := catalog.entry(c, task))
+        ]
+        num_docs = max(1, catalog.tasks[task].num_docs)
+        found[number, task] = max(1, sum(result.num_samples for result in results if result) // num_docs)
+    return found
+
+
+def _with_flips(panel: Panel, sources: Sources, max_flips: int) -> Panel:
+    """The panel with the texts of some of the answers that changed."""
+    if panel.baseline is None or not max_flips:
+        return panel
+    rows, tasks = [], sources.catalog.tasks
+    for row in panel.rows:
+        lists = [
+            make_flips(found, row.name, tasks[row.name].metric, panel.baseline.label, sources.texts, max_flips)
+            for found in sources.picks.by_task.get((panel.number, row.name), ())
+            if found.changed and row.kind is not RowKind.GROUP
+        ]
+        rows.append(replace(row, flips=tuple(lists)))
+    return replace(panel, rows=tuple(rows))
 
 
 def _stamps(catalog: Catalog) -> tuple[str, ...]:

@@ -4,6 +4,8 @@ Everything that a template prints is made visible (no control characters, no dir
 output stays text by construction. The templates run in jinja2's sandbox, and an unknown name is an error.
 """
 
+import base64
+import hashlib
 import re
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from markupsafe import Markup
 from ft_eval.report import formats
 from ft_eval.report.catalog import policy_text
 from ft_eval.report.every_eval_ever import FOLDER, every_eval_ever_files
+from ft_eval.report.explorer_data import pack
 from ft_eval.report.exports import to_csv, to_json, to_latex, to_markdown, to_parquet
 from ft_eval.report.tables import Report
 from ft_eval.report.words import gain_interval_text
@@ -51,7 +54,29 @@ def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
 
 def render_html(report: Report) -> str:
     """The page, the same for the same report."""
-    return page_environment().get_template("report.html.j2").render(report=report)
+    style = _part("_style.css.j2") + _part("_explorer.css.j2")
+    script = _part("_marks.js") + _part("_explorer.js")
+    packed = None if report.explorer is None else pack(report.explorer)
+    policy = content_policy(style, script if packed else "")
+    template = page_environment().get_template("report.html.j2")
+    return template.render(report=report, packed=packed, style=Markup(style), script=Markup(script), policy=policy)  # noqa: S704 — our own files
+
+
+def content_policy(style: str, script: str) -> str:
+    """The page's Content-Security-Policy: nothing is fetched, and nothing runs but this style and this script."""
+    scripts = f"script-src {_source(script)}; require-trusted-types-for 'script'; " if script else ""
+    return (
+        f"default-src 'none'; style-src {_source(style)}; {scripts}img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _source(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"
+
+
+def _part(name: str) -> str:
+    """A file of the templates' folder as it is; what is hashed is what stands in the page."""
+    return (templates_dir() / name).read_text(encoding="utf-8")
 
 
 def page_environment() -> ImmutableSandboxedEnvironment:

@@ -19,6 +19,7 @@ from enum import StrEnum
 
 from ft_eval.records import Checkpoint, LatentPolicy, PromptUsage
 from ft_eval.report.cards import AskedAgain, CostRow, RunCard, TaskCard
+from ft_eval.report.explored import Explorer
 from ft_eval.report.verdicts import Comparison, Family, Pooled, Terms
 from ft_eval.stats import Estimate, Verdict
 
@@ -268,3 +269,5 @@ class Report:
     contenders: tuple[Contender, ...]
     runs: tuple[RunCard, ...]
     tasks: tuple[TaskCard, ...]
+    explorer: Explorer | None = None
+    """Documents with their answers; None where nothing is compared."""

@@ -47,7 +47,7 @@ class Page(HTMLParser):
         assert self._open.pop() == tag, f"</{tag}> closes another element"
 
     def handle_data(self, data: str) -> None:
-        if "style" in self._open:
+        if {"style", "script"} & set(self._open):
             return
         self.text += data
         if "caption" in self._open:
