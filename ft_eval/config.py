@@ -38,6 +38,10 @@ class CheckpointEntry:
     """The free bits κ of its training, in bits per token."""
     adapter: str | None = None
     """The class that runs it, as module:Class or an entry point's name; None finds its layout out."""
+    training_run: str | None = None
+    """The recipe whose training it is a moment of: checkpoints of one are points of one curve."""
+    training_seed: int | None = None
+    """Which training of that recipe, where there are several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,8 @@ _KEYS: Mapping[str, _Key] = {
     "step": _Key("a whole number, 0 or more", lambda value: _is_int(value, 0)),
     "kappa_bits": _Key("a number of bits above 0", _is_positive),
     "adapter": _Key("a model class as module:Class, or the name of an entry point", _is_text),
+    "training_run": _Key("a name for the training that it is a moment of", _is_text),
+    "training_seed": _Key("a whole number, 0 or more", lambda value: _is_int(value, 0)),
 }
 
 

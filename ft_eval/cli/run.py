@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ft_eval.cli.options import Whole, parse_batch_size, parse_limit, parse_names
+from ft_eval.cli.options import Number, Whole, parse_batch_size, parse_limit, parse_names
 
 _FOLDER = click.Path(file_okay=True, path_type=Path)
 _SECONDS_BETWEEN_LINES = 15.0
@@ -55,6 +55,16 @@ _SECONDS_BETWEEN_LINES = 15.0
     help="The prior's Z over what prompts have in common: an item's own, or the same for all, computed once.",
 )
 @click.option("--seed", type=Whole(), default=1234, show_default=True, help="Seed of Z and of sampling.")
+@click.option(
+    "--aa",
+    "reruns_baseline",
+    is_flag=True,
+    help="Run the baseline once more, with another seed and batch order: the noise floor of every difference.",
+)
+@click.option("--primary", multiple=True, metavar="A,B", help="The tasks and groups that the verdict is about.")
+@click.option(
+    "--margin", type=Number(), metavar="POINTS", help="Differences inside ±POINTS make no practical difference."
+)
 @click.option("--batch-size", "-b", default="auto", show_default=True, metavar="N", help="Rows in one forward pass.")
 @click.option("--no-prefix-cache", is_flag=True, help="Compute what requests share for each of them again.")
 @click.option(
@@ -110,6 +120,9 @@ def run(  # noqa: PLR0917 — click passes every option by name
     z_draws: str | None,
     prefix_latents: str,
     seed: int,
+    reruns_baseline: bool,
+    primary: tuple[str, ...],
+    margin: float | None,
     batch_size: str,
     no_prefix_cache: bool,
     compile_: str,
@@ -153,6 +166,9 @@ def run(  # noqa: PLR0917 — click passes every option by name
         ),
         latents=_policies(latents, z_draws, prefix_latents),
         seed=seed,
+        reruns_baseline=reruns_baseline,
+        primary=parse_names(primary),
+        margin_points=margin,
         dtype=dtype,
         engine=_engine(batch_size, device, compile_, prefix_cache=not no_prefix_cache, num_verified=num_verified),
         source=source,

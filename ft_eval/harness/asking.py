@@ -4,6 +4,7 @@ Token ids are made here, draws come with the asks. An ask whose answer is logged
 it still, since what the open ones share with it decides how they are computed, and a rest must give the same bits.
 """
 
+import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,8 @@ class Asker:
     on_answer: OnAnswer
     verifier: Verifier | None = None
     """Is shown every request."""
+    reorders: bool = False
+    """Whether requests are asked in two halves, drawn by the seed, so that each stands in another batch."""
 
     def answer(self, ask: Ask) -> Answer:
         """The logged answer to an ask that was asked before."""
@@ -78,7 +81,8 @@ class Asker:
         self._show((ask for ask, _ in pairs), requests)
         if pending:
             self.on_start(len(pending))
-            self.engine.score(requests, keep, pending=pending)
+            for part in self._parts(pending):
+                self.engine.score(requests, keep, pending=part)
 
     def generate(self, asks: Sequence[Ask], donors: Donors) -> None:
         """Completions of (context, generation_kwargs) requests."""
@@ -114,7 +118,8 @@ class Asker:
         self._show(asks, requests)
         if pending:
             self.on_start(len(pending))
-            self.engine.generate(requests, keep, pending=pending)
+            for part in self._parts(pending):
+                self.engine.generate(requests, keep, pending=part)
 
     def donors(self, asks: Sequence[Ask]) -> Donors:
         """For the shuffled policy, each item's donor: the prompt of the item after it, the first one's for the last."""
@@ -135,6 +140,12 @@ class Asker:
         if self.verifier is not None:
             for ask, request in zip(asks, requests, strict=True):
                 self.verifier.offer(ask.key, request)
+
+    def _parts(self, pending: list[int]) -> list[list[int]]:
+        if not self.reorders or len(pending) < 2:
+            return [pending]
+        drawn = set(random.Random(self.seed).sample(pending, len(pending) // 2))  # noqa: S311 — an order, no secret
+        return [[i for i in pending if i in drawn], [i for i in pending if i not in drawn]]
 
     def _is_open(self, ask: Ask) -> bool:
         return self.log.get(ask.key) is None

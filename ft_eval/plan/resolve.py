@@ -132,6 +132,8 @@ def _checkpoint(found: _Found, dtype: str) -> Checkpoint:
         num_parameters=found.facts.num_parameters,
         training_tokens=entry.training_tokens,
         step=entry.step,
+        training_run=entry.training_run,
+        training_seed=entry.training_seed,
         kappa_bits=kappa_bits,
         num_latent_bits=config.latent.num_bits if config.latent else None,
         adapter=entry.adapter,
@@ -161,7 +163,14 @@ def _pair(checkpoints: Sequence[Checkpoint], configs: Mapping[str, ModelConfig])
 def _only_fitting(
     latent: Checkpoint, baselines: Sequence[Checkpoint], configs: Mapping[str, ModelConfig]
 ) -> str | None:
+    """Of several of one shape, the one at the same moment of its training, by training seed, tokens and steps."""
     if len(baselines) == 1:
         return baselines[0].name
-    same = [other.name for other in baselines if replace(configs[latent.name], latent=None) == configs[other.name]]
-    return same[0] if len(same) == 1 else None
+    same = [other for other in baselines if replace(configs[latent.name], latent=None) == configs[other.name]]
+    if len(same) > 1:
+        same = [other for other in same if _moment(other) == _moment(latent)]
+    return same[0].name if len(same) == 1 else None
+
+
+def _moment(checkpoint: Checkpoint) -> tuple[int | None, int | None, int | None]:
+    return checkpoint.training_seed, checkpoint.training_tokens, checkpoint.step

@@ -71,6 +71,10 @@ class Checkpoint:
     """The name of the class that runs it, where the checkpoint is in no known layout."""
     num_nonfinite: int = field(default=0, metadata={"since": 3})
     """Numbers in its weights that are NaN or infinite; 0 unless the user allowed them."""
+    training_run: str | None = field(default=None, metadata={"since": 3})
+    """The recipe whose training it is a moment of: what checkpoints on one curve have in common."""
+    training_seed: int | None = field(default=None, metadata={"since": 3})
+    """Which training of that recipe, where there are several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,12 +123,16 @@ class Job:
     latents: LatentPolicy | None
     """None for a baseline."""
     seed: int
+    is_rerun: bool = field(default=False, metadata={"since": 3})
+    """Whether it answers again what another job of its checkpoint answers, with another seed and in another order: the
+    two scores differ by noise alone."""
 
     @property
     def identity(self) -> Mapping[str, object]:
         """What changes the outputs, and nothing else: no batch size, device, executor or path."""
         task = self.task
-        return {
+        again = {"is_rerun": True} if self.is_rerun else {}
+        return again | {
             "weights": self.checkpoint.digest,
             "dtype": self.checkpoint.dtype,
             "task": task.name,
@@ -173,6 +181,25 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """What somebody said that a run would do, before it ran: jobs, and what the verdict is about."""
+
+    jobs: tuple[Job, ...]
+    primary: tuple[str, ...] = ()
+    """The declared family of tasks and groups; empty: all."""
+    margin_points: float | None = None
+    command: str
+    created_at: str
+    """UTC, ISO 8601, whole seconds."""
+
+    @property
+    def digest(self) -> str:
+        """sha256, hexadecimal, over the jobs' identities with the names they go by, the terms and the time."""
+        jobs = [[job.checkpoint.name, job.checkpoint.baseline, job.id] for job in self.jobs]
+        return content_hash([jobs, list(self.primary), self.margin_points, self.command, self.created_at])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
     """All that a run will do, fixed before it starts."""
 
@@ -184,6 +211,12 @@ class RunPlan:
     """The command line that made the plan, as the user can type it again."""
     created_at: str
     """UTC, ISO 8601, whole seconds."""
+    primary: tuple[str, ...] = field(default=(), metadata={"since": 3})
+    """The declared family of tasks and groups that the verdict is about; empty: all."""
+    margin_points: float | None = field(default=None, metadata={"since": 3})
+    """Differences inside ± this many points make no practical difference; None where nobody said."""
+    registered: Registration | None = field(default=None, metadata={"since": 3})
+    """The plan that was written beforehand, where there was one."""
 
     @property
     def run_id(self) -> str:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ft_eval.records import TaskGroup
+from ft_eval.records import Registration, TaskGroup
 from ft_eval.report.arms import make_arm_tables
 from ft_eval.report.cards import RunCard, TaskCard
 from ft_eval.report.catalog import Catalog, Matchup, RunReader, make_catalog, match_up
 from ft_eval.report.compare import Question, is_higher_better, make_metric_row
 from ft_eval.report.cost import make_asked_again, make_costs, make_job_costs
+from ft_eval.report.deviations import make_plan_card
 from ft_eval.report.evidence import Evidence, gather_evidence
 from ft_eval.report.explorer import Sources, choose, make_explorer, wanted_texts
 from ft_eval.report.flips import make_flips
@@ -17,10 +18,13 @@ from ft_eval.report.formats import count
 from ft_eval.report.headline import summarize
 from ft_eval.report.judge import check_terms, find_family, judge_rows
 from ft_eval.report.latent import latent_notes, make_usage_rows
+from ft_eval.report.noise import make_noise_rows, make_variance_rows
 from ft_eval.report.picks import Picks
 from ft_eval.report.pooled import make_pooled
+from ft_eval.report.published import published_figures
 from ft_eval.report.tables import Panel, Report, RowKind, TaskRow
 from ft_eval.report.texts import read_texts
+from ft_eval.report.trainings import make_curves, make_last_thirds
 from ft_eval.report.verdicts import Terms
 from ft_eval.report.words import panel_sentence
 
@@ -32,16 +36,30 @@ _FEWEST_FLIPS = 2
 
 
 def build_report(
-    stores: Sequence[RunReader], *, title: str = "", max_flips: int = MAX_FLIPS, terms: Terms = NO_TERMS
+    stores: Sequence[RunReader],
+    *,
+    title: str = "",
+    max_flips: int = MAX_FLIPS,
+    terms: Terms = NO_TERMS,
+    registration: Registration | None = None,
+    reference: str = "",
 ) -> Report:
     """Compare what the runs hold, finished or not; the same runs and terms give the same report.
+
+    Args:
+        stores: the runs.
+        title: of the page.
+        max_flips: shown per task and latent checkpoint.
+        terms: what is not said there is taken from what the runs were started with.
+        registration: the plan to hold the runs to; None takes the one that they were started with.
+        reference: a source of published figures, or none.
 
     Raises:
         ReportError: no run, no job, one checkpoint name for two sets of weights, or terms that nothing here meets.
         StoreError: a run can't be read.
     """
     catalog = make_catalog(stores)
-    terms = _with_labels(terms, catalog)
+    terms = _with_labels(with_declared(terms, stores), catalog)
     check_terms(terms, [*catalog.tasks, *(group.name for group in catalog.groups)])
     matchups, usages, picks = match_up(catalog.contenders), make_usage_rows(catalog), Picks()
     panels = tuple(_panel(catalog, matchup, number, terms, picks) for number, matchup in enumerate(matchups, start=1))
@@ -54,7 +72,7 @@ def build_report(
         created_at=max(store.plan.created_at for store in stores),
         stamps=_stamps(catalog),
         terms=terms,
-        summary=summarize(panels, terms, len(catalog.missing), len(catalog.entries)),
+        summary=summarize(panels, terms, len(catalog.missing), catalog.num_jobs),
         notes=(*_notes(catalog), *latent_notes(usages)),
         missing=catalog.missing,
         panels=tuple(_with_flips(panel, sources, max_flips) for panel in panels),
@@ -66,7 +84,27 @@ def build_report(
         contenders=catalog.contenders,
         runs=tuple(_run_card(store) for store in stores),
         tasks=tuple(_task_card(catalog, task) for task in catalog.tasks),
+        noise=make_noise_rows(panels, stores),
+        variances=make_variance_rows(catalog, panels),
+        curves=make_curves(catalog, panels),
+        last_thirds=make_last_thirds(catalog, panels),
+        plan=make_plan_card(stores, terms, registration),
+        published=published_figures(reference, _row_names(panels)) if reference else (),
     )
+
+
+def with_declared(terms: Terms, stores: Sequence[RunReader]) -> Terms:
+    """The terms with what they leave open as the runs' plans declared it."""
+    primary = tuple(dict.fromkeys(name for store in stores for name in store.plan.primary))
+    margins = [store.plan.margin_points for store in stores if store.plan.margin_points is not None]
+    return Terms(
+        primary=terms.primary or primary,
+        margin_points=terms.margin_points if terms.margin_points is not None else min(margins, default=None),
+    )
+
+
+def _row_names(panels: Sequence[Panel]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(row.name for panel in panels for row in panel.rows))
 
 
 def _with_labels(terms: Terms, catalog: Catalog) -> Terms:
@@ -221,7 +259,7 @@ def _stamps(catalog: Catalog) -> tuple[str, ...]:
     limits = sorted({task.limit for task in catalog.tasks.values() if task.limit is not None})
     stamps = [f"partial: first {' or '.join(str(limit) for limit in limits)} documents"] if limits else []
     if catalog.missing:
-        stamps.append(f"in progress: {len(catalog.missing)} of {count(len(catalog.entries), 'job')} unfinished")
+        stamps.append(f"in progress: {len(catalog.missing)} of {count(catalog.num_jobs, 'job')} unfinished")
     return tuple(stamps)
 
 

@@ -6,8 +6,11 @@ number are equal; documents of runs with other limits are matched by content lat
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ft_eval.errors import ReportError
 from ft_eval.records import (
@@ -26,6 +29,9 @@ from ft_eval.report.tables import Contender
 
 ContenderKey = tuple[str, str, LatentPolicy | None, int]
 TaskKey = tuple[str, str, int]
+AGAIN = ", again"
+"""Ends the label of a contender's rerun."""
+Shelf = dict[tuple[str, str], "ItemScores"]
 _CONTROLS = frozenset({LatentSource.ZERO, LatentSource.SHUFFLED, LatentSource.FIXED})
 
 
@@ -44,6 +50,20 @@ class RunReader(Protocol):
     def samples(self, job_id: str) -> Iterator[SampleResult]:
         """The samples of a job that is done."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemScores:
+    """What a contender has on the items of one task, by its primary metric."""
+
+    keys: NDArray[np.uint64]
+    """64 bits of a hash over each item's document, prompt, target and occurrence, shape (n,)."""
+    scores: NDArray[np.float64]
+    """(n,), or (n, K) where all items have K draws."""
+    clusters: NDArray[np.uint64] | None
+    """(n,); None where items are independent, or not all say theirs."""
+    chance: float
+    """The score of guessing among the choices; 0 where there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +94,10 @@ class Catalog:
     """Their tasks named by label."""
     entries: Mapping[tuple[str, str], Entry]
     """By (contender's label, task's label)."""
+    reruns: Mapping[tuple[str, str], Entry] = field(default_factory=dict)
+    """By the same, the job that answers again what the contender's own does."""
+    shelf: Shelf = field(default_factory=dict)
+    """Item scores by the same, kept while samples pass by for what joins several contenders."""
 
     def entry(self, contender: Contender, task: str) -> Entry | None:
         """The contender's job on a task, or None when there is none."""
@@ -82,7 +106,13 @@ class Catalog:
     @property
     def missing(self) -> tuple[str, ...]:
         """The jobs that are not done, as `checkpoint: task`."""
-        return tuple(f"{who}: {task}" for (who, task), entry in self.entries.items() if entry.result is None)
+        again = [f"{who}{AGAIN}: {task}" for (who, task), entry in self.reruns.items() if entry.result is None]
+        return (*(f"{who}: {task}" for (who, task), entry in self.entries.items() if entry.result is None), *again)
+
+    @property
+    def num_jobs(self) -> int:
+        """Jobs that the runs are of."""
+        return len(self.entries) + len(self.reruns)
 
 
 def make_catalog(stores: Sequence[RunReader]) -> Catalog:
@@ -92,7 +122,7 @@ def make_catalog(stores: Sequence[RunReader]) -> Catalog:
         ReportError: no run, no job, or one checkpoint name for two sets of weights.
         StoreError: a result can't be read.
     """
-    jobs = [(store, job) for store in stores for job in store.plan.jobs]
+    jobs = [(store, job) for store in stores for job in store.plan.jobs if not job.is_rerun]
     if not jobs:
         raise ReportError("no jobs in these runs, expected at least one; give the folder that `ft-eval run` wrote")
     _refuse_two_weights(job.checkpoint for _, job in jobs)
@@ -105,7 +135,32 @@ def make_catalog(stores: Sequence[RunReader]) -> Catalog:
         entries[key] = max(entries.get(key, entry), entry, key=_completeness)
     specs = {label: _widest(entries.values(), key) for key, label in tasks.items()}
     groups = _label_groups([group for store in stores for group in store.plan.groups], tasks)
-    return Catalog(contenders=tuple(contenders.values()), tasks=specs, groups=groups, entries=entries)
+    return Catalog(
+        contenders=tuple(contenders.values()),
+        tasks=specs,
+        groups=groups,
+        entries=entries,
+        reruns=_find_reruns(stores, contenders, tasks),
+    )
+
+
+def _find_reruns(
+    stores: Sequence[RunReader], contenders: Mapping[ContenderKey, Contender], tasks: Mapping[TaskKey, str]
+) -> dict[tuple[str, str], Entry]:
+    """The jobs that answer again what another job of their own run does, by that job's contender and task."""
+    found: dict[tuple[str, str], Entry] = {}
+    for store in stores:
+        first = {_what_is_run(job): job for job in store.plan.jobs if not job.is_rerun}
+        for job in store.plan.jobs:
+            if job.is_rerun and (own := first.get(_what_is_run(job))):
+                key = (contenders[_contender_key(own)].label, tasks[_task_key(own.task)])
+                entry = Entry(store=store, job=job, result=store.result(job.id))
+                found[key] = max(found.get(key, entry), entry, key=_completeness)
+    return found
+
+
+def _what_is_run(job: Job) -> tuple[str, str, LatentPolicy | None, TaskKey]:
+    return job.checkpoint.name, job.checkpoint.dtype, job.latents, _task_key(job.task)
 
 
 def match_up(contenders: Sequence[Contender]) -> tuple[Matchup, ...]:

@@ -16,7 +16,15 @@ from ft_eval.report.gains import macro_gain, pooled_gain
 from ft_eval.report.heaps import compare_items, compare_strata, item_variance, merge_pairs
 from ft_eval.report.tables import Cell, MetricRow, Unit
 from ft_eval.report.verdicts import Comparison
-from ft_eval.stats import Estimate, cluster_estimate, macro_estimate, mean_estimate
+from ft_eval.stats import (
+    Estimate,
+    NoiseFloor,
+    cluster_estimate,
+    macro_estimate,
+    macro_noise_floor,
+    mean_estimate,
+    noise_floor,
+)
 
 _LOWER_IS_BETTER = frozenset(
     {"perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte", "loss", "nll", "brier_score", "wer", "ter"}
@@ -50,7 +58,19 @@ def make_metric_row(question: Question, evidences: Sequence[Evidence], matchup: 
         higher_is_better=question.higher_is_better,
         baseline=None if base is None else _score(question, evidences, base),
         cells=tuple(_cell(question, evidences, latent.label, base) for latent in matchup.latents),
+        noise_floor=_noise_floor(question, evidences),
     )
+
+
+def _noise_floor(question: Question, evidences: Sequence[Evidence]) -> NoiseFloor | None:
+    """Of the baseline and its rerun; None where not all tasks of a group were run again."""
+    strata = [pairs for e in evidences if (pairs := e.rerun_pairs.get(question.metric)) and pairs.baseline.size]
+    if len(strata) < len(evidences) or _is_aggregate(question, evidences):
+        return None
+    if question.weight_by_size or len(strata) == 1:
+        heap = merge_pairs(strata)
+        return noise_floor(heap.baseline, heap.latent)
+    return macro_noise_floor([noise_floor(pairs.baseline, pairs.latent) for pairs in strata])
 
 
 def _unit(question: Question, evidences: Sequence[Evidence]) -> Unit:
@@ -96,9 +116,10 @@ def _pool(strata: Sequence[NDArray[np.float64]], *, weight_by_size: bool) -> Est
 def _cell(question: Question, evidences: Sequence[Evidence], label: str, base: str | None) -> Cell:
     score = _score(question, evidences, label)
     key, paired = (label, question.metric), [] if _is_aggregate(question, evidences) else evidences
-    comparison = _comparison(question, evidences, [evidence.pairs.get(key) for evidence in paired])
+    chance = _chance(question, evidences)
+    comparison = compare_pairs(question, [evidence.pairs.get(key) for evidence in paired], chance)
     why = "" if comparison is not None else _why_no_comparison(question, evidences, label, base)
-    to_zero = _comparison(question, evidences, [evidence.zero_pairs.get(key) for evidence in paired])
+    to_zero = compare_pairs(question, [evidence.zero_pairs.get(key) for evidence in paired], chance)
     return Cell(label=label, score=score, comparison=comparison, why_empty=why, to_zero=to_zero)
 
 
@@ -124,12 +145,11 @@ def _state(evidences: Sequence[Evidence], label: str) -> str:
     return next(state for state in ("done", "not finished", "not run") if state in states)
 
 
-def _comparison(question: Question, evidences: Sequence[Evidence], found: Sequence[Pairs | None]) -> Comparison | None:
+def compare_pairs(question: Question, found: Sequence[Pairs | None], chance: float) -> Comparison | None:
     """What the pairs of one or more tasks say, before any correction; None where no item pairs."""
     strata = [pairs for pairs in found if pairs is not None and pairs.baseline.size]
     if not strata:
         return None
-    chance = _chance(question, evidences)
     if question.weight_by_size or len(strata) == 1:
         return _compare_heap(question, strata[0] if len(strata) == 1 else merge_pairs(strata), chance)
     baseline = macro_estimate([_estimate(pairs.baseline, pairs) for pairs in strata])
@@ -159,5 +179,9 @@ def _estimate(scores: NDArray[np.float64], pairs: Pairs) -> Estimate:
 
 def _chance(question: Question, evidences: Sequence[Evidence]) -> float:
     """The score of guessing, for a metric that is the share of right choices."""
-    is_accuracy = question.metric.split("/", maxsplit=1)[0].startswith("acc")
-    return float(np.mean([evidence.chance for evidence in evidences])) if is_accuracy else 0.0
+    return mean_chance(question.metric, [evidence.chance for evidence in evidences])
+
+
+def mean_chance(metric: str, chances: Sequence[float]) -> float:
+    """The score of guessing over several tasks: 0 for a metric that is not the share of right choices."""
+    return float(np.mean(chances)) if metric.split("/", maxsplit=1)[0].startswith("acc") else 0.0

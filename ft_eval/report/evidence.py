@@ -12,9 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ft_eval.records import TaskSpec
-from ft_eval.report.catalog import Catalog, Entry, Matchup, zero_arm
+from ft_eval.report.catalog import AGAIN, Catalog, Entry, ItemScores, Matchup, zero_arm
 from ft_eval.report.formats import count, one_line
 from ft_eval.report.frames import (
+    ITEM,
     Samples,
     chance_of_guessing,
     draw_matrix,
@@ -72,6 +73,8 @@ class Evidence:
     """By the latent's label."""
     zero_pairs: Mapping[Key, Pairs]
     """The same, with the same checkpoint's scores under zeroed Z in the baseline's place."""
+    rerun_pairs: Mapping[str, Pairs]
+    """By metric, the baseline's scores and those of its rerun, in the latent's place; empty where it was not rerun."""
     chance: float
     """The score of guessing among the choices; 0 where there are none."""
     states: Mapping[str, str]
@@ -102,6 +105,15 @@ def gather_evidence(catalog: Catalog, matchup: Matchup, label: str) -> Evidence:
     metrics = _order_metrics(task.metric, jobs)
     pairings, zero_pairings = _pair(jobs, matchup), _pair_with_zero(jobs, matchup)
     scores = {(job.contender.label, m): values for job in jobs for m in metrics if len(values := _scores(job, m))}
+    again = _rerun(catalog, jobs, matchup, label)
+    catalog.shelf.update(
+        {
+            (who, label): kept
+            for who, job in [*((job.contender.label, job) for job in jobs), *again.items()]
+            if (kept := _keep(job, task.metric))
+        }
+    )
+    reruns = {who: _paired(jobs[0], job) for who, job in again.items()}
     aggregates = {
         (job.contender.label, m): aggregate for job in jobs for m in metrics if (aggregate := _aggregate(job, m))
     }
@@ -113,6 +125,7 @@ def gather_evidence(catalog: Catalog, matchup: Matchup, label: str) -> Evidence:
         aggregates=aggregates,
         pairs=_pairs_by_metric(pairings, metrics),
         zero_pairs=_pairs_by_metric(zero_pairings, metrics),
+        rerun_pairs={metric: pairs for (_, metric), pairs in _pairs_by_metric(reruns, metrics).items()},
         chance=max((chance_of_guessing(job.samples) for job in jobs), default=0.0),
         states={c.label: _state(catalog.entry(c, label)) for c in contenders},
         notes=tuple(_notes(jobs, pairings, task)),
@@ -124,6 +137,15 @@ def _read(entry: Entry | None, contender: Contender, cluster_field: str | None) 
         return None
     samples = read_samples(entry.store.samples(entry.job.id), cluster_field)
     return _Job(contender=contender, entry=entry, samples=samples, items=item_frame(samples))
+
+
+def _rerun(catalog: Catalog, jobs: Sequence[_Job], matchup: Matchup, label: str) -> dict[str, _Job]:
+    """The job that answers again what the baseline's does, by a label of its own; empty where either is not done."""
+    if not jobs or jobs[0].contender is not matchup.baseline:
+        return {}
+    baseline = jobs[0].contender
+    job = _read(catalog.reruns.get((baseline.label, label)), baseline, catalog.tasks[label].cluster_field)
+    return {} if job is None else {baseline.label + AGAIN: job}
 
 
 def _state(entry: Entry | None) -> str:
@@ -163,6 +185,22 @@ def _pair_with_zero(jobs: Sequence[_Job], matchup: Matchup) -> dict[str, _Paired
         for who, zero in zeros.items()
         if zero is not None and zero.label in by_label
     }
+
+
+def _keep(job: _Job, metric: str) -> ItemScores | None:
+    """What `noise.py` and `trainings.py` need of a job; None where no item has the metric."""
+    column = metric_column(metric)
+    if column not in job.items:
+        return None
+    items = job.items.dropna(subset=[column])
+    draws = draw_matrix(job.samples, metric, items["doc_id"].to_numpy(dtype=np.int64))
+    keys = np.asarray(pd.util.hash_pandas_object(items[ITEM], index=False), dtype=np.uint64)
+    return ItemScores(
+        keys=keys,
+        scores=items[column].to_numpy(dtype=np.float64) if draws is None else draws,
+        clusters=items["cluster"].to_numpy(dtype=np.uint64) if len(items) and items["has_cluster"].all() else None,
+        chance=chance_of_guessing(job.samples),
+    )
 
 
 def _paired(baseline: _Job, latent: _Job) -> _Paired:

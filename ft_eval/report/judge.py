@@ -169,7 +169,7 @@ def _judge_metric(row: TaskRow, metric: MetricRow, rulings: _Rulings, terms: Ter
         comparison = cell.comparison and settle(cell.comparison, to_baseline, metric, terms)
         if comparison and ours:
             comparison = _with_power(comparison, to_baseline or Ruling(p_value=math.nan), metric.unit)
-        held = cell.to_zero and settle(cell.to_zero, to_zero, metric, terms)
+        held = cell.to_zero and settle(cell.to_zero, to_zero, replace(metric, noise_floor=None), terms)
         cells.append(replace(cell, comparison=comparison, to_zero=held))
     return replace(metric, cells=tuple(cells))
 
@@ -179,7 +179,9 @@ def settle(comparison: Comparison, ruling: Ruling | None, metric: MetricRow, ter
     paired = comparison.paired
     ruling = ruling or Ruling(p_value=paired.p_value)
     criteria = Criteria(
-        margin=terms.margin if metric.unit is Unit.POINTS else None, higher_is_better=metric.higher_is_better
+        margin=terms.margin if metric.unit is Unit.POINTS else None,
+        noise_floor=metric.noise_floor.percentile_95 if metric.noise_floor else 0.0,
+        higher_is_better=metric.higher_is_better,
     )
     decision = decide(paired.difference.mean, _inner_interval(comparison), ruling.p_value, criteria)
     settled = replace(

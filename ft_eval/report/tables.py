@@ -12,6 +12,7 @@ Report
     + ArmTable                       one latent checkpoint under several sources of Z
  + UsageRow                          whether Z is used
  + CostRow, RunCard, TaskCard        what it cost and where it comes from (`cards.py`)
+ + NoiseRow, VarianceRow, CurveChart, LastThird, PlanCard, PublishedFigure      `sections.py`
 """
 
 from dataclasses import dataclass
@@ -20,17 +21,10 @@ from enum import StrEnum
 from ft_eval.records import Checkpoint, LatentPolicy, PromptUsage
 from ft_eval.report.cards import AskedAgain, CostRow, RunCard, TaskCard
 from ft_eval.report.explored import Explorer
+from ft_eval.report.sections import CurveChart, LastThird, NoiseRow, PlanCard, PublishedFigure, VarianceRow
+from ft_eval.report.units import Unit as Unit  # noqa: PLC0414 — tables are where others look for it
 from ft_eval.report.verdicts import Comparison, Family, Pooled, Terms
-from ft_eval.stats import Estimate, Verdict
-
-
-class Unit(StrEnum):
-    """How a metric's numbers are shown."""
-
-    POINTS = "points"
-    """Scores in [0, 1], shown times 100; differences are percentage points."""
-    RAW = "raw"
-    """Shown as they are, such as a perplexity."""
+from ft_eval.stats import Estimate, NoiseFloor, Verdict
 
 
 class RowKind(StrEnum):
@@ -89,6 +83,8 @@ class MetricRow:
     """Over all documents that the baseline was scored on."""
     cells: tuple[Cell, ...]
     """One per latent checkpoint of the panel, in its order."""
+    noise_floor: NoiseFloor | None = None
+    """What rerunning the baseline does to this score; None where it was not run again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,3 +267,14 @@ class Report:
     tasks: tuple[TaskCard, ...]
     explorer: Explorer | None = None
     """Documents with their answers; None where nothing is compared."""
+    noise: tuple[NoiseRow, ...] = ()
+    """Baselines that were run again, on the rows that a table shows; empty without `--aa`."""
+    variances: tuple[VarianceRow, ...] = ()
+    """Where each score's variance comes from; empty where nothing was drawn, run or trained more than once."""
+    curves: tuple[CurveChart, ...] = ()
+    """Scores along a training; empty where no training has two checkpoints here."""
+    last_thirds: tuple[LastThird, ...] = ()
+    plan: PlanCard | None = None
+    """What was declared beforehand and what became of it; None where no plan was written."""
+    published: tuple[PublishedFigure, ...] = ()
+    """Empty unless asked for."""

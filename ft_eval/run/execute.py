@@ -128,6 +128,8 @@ def _evaluate(job: Job, engine: Engine, setting: _Setting, log: ResponseLog) -> 
         on_answer=lambda answer: progress.answered(job, answer),
         verifier=Verifier(num_verified) if (num_verified := planned.plan.engine.num_verified) else None,
     )
+    if job.is_rerun:
+        lm.reorder_requests()
     scoring = dict(_provenance([job]))
     if job.task.name in setting.checked:
         scoring["own_solutions"] = setting.checked[job.task.name]

@@ -12,7 +12,7 @@ from ft_eval.stats.family import BestCandidate, benjamini_hochberg, best_candida
 from ft_eval.stats.gain import RelativeGain, gain_interval, relative_gain
 from ft_eval.stats.macro import PooledEffect, compare_macro, macro_estimate, pooled_effect
 from ft_eval.stats.mcnemar import mcnemar_exact_p, mcnemar_mid_p, paired_score_interval, score_equivalence_p
-from ft_eval.stats.noise_floor import NoiseFloor, noise_floor
+from ft_eval.stats.noise_floor import NoiseFloor, macro_noise_floor, noise_floor
 from ft_eval.stats.paired import PairedComparison, compare_paired
 from ft_eval.stats.pass_at_k import pass_at_k
 from ft_eval.stats.power import (
@@ -30,6 +30,11 @@ from ft_eval.stats.power import (
 from ft_eval.stats.sign_flip import SignFlipTest, sign_flip_test
 from ft_eval.stats.trajectory import last_third, last_third_scores
 from ft_eval.stats.variance import (
+    CHECKPOINT,
+    DRAW,
+    ITEM,
+    RUN,
+    SEED,
     PairedVariance,
     VarianceComponent,
     VarianceSplit,
@@ -41,7 +46,12 @@ from ft_eval.stats.variance import (
 from ft_eval.stats.verdict import Criteria, Decision, Verdict, decide, decide_comparison, equivalence_p
 
 __all__ = [
+    "CHECKPOINT",
     "CONFIDENCE",
+    "DRAW",
+    "ITEM",
+    "RUN",
+    "SEED",
     "BestCandidate",
     "Criteria",
     "Decision",
@@ -80,6 +90,7 @@ __all__ = [
     "last_third",
     "last_third_scores",
     "macro_estimate",
+    "macro_noise_floor",
     "mcnemar_exact_p",
     "mcnemar_mid_p",
     "mean_estimate",

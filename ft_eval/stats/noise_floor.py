@@ -5,12 +5,14 @@ so its spread is taken about 0. Numbers only.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ft_eval.stats.estimate import Estimate, item_means, normal_quantile, t_estimate, undefined_estimate
+from ft_eval.stats.macro import macro_estimate
 from ft_eval.stats.paired import paired_differences
 
 
@@ -47,6 +49,24 @@ def noise_floor(first: ArrayLike, second: ArrayLike) -> NoiseFloor:
         difference=t_estimate(changes) if n else undefined_estimate("no pair of scored items"),
         num_changed=int(np.count_nonzero(changes)),
         n=n,
+        stderr=stderr,
+        percentile_95=normal_quantile() * stderr,
+    )
+
+
+def macro_noise_floor(floors: Sequence[NoiseFloor]) -> NoiseFloor:
+    """Of the plain mean over tasks: their errors added as independent.
+
+    Raises:
+        ValueError: there is no task.
+    """
+    if not floors:
+        raise ValueError("expected the noise floors of one task or more, got none")
+    stderr = math.sqrt(sum(floor.stderr**2 for floor in floors)) / len(floors)
+    return NoiseFloor(
+        difference=macro_estimate([floor.difference for floor in floors]),
+        num_changed=sum(floor.num_changed for floor in floors),
+        n=sum(floor.n for floor in floors),
         stderr=stderr,
         percentile_95=normal_quantile() * stderr,
     )

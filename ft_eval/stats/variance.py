@@ -25,7 +25,8 @@ ITEM = "items"
 DRAW = "Z draws"
 SEED = "decoding seeds"
 RUN = "training runs"
-RUN_BY_ITEM = "training runs × items"
+RUN_BY_ITEM = f"{RUN} × {ITEM}"
+CHECKPOINT = "checkpoints"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +86,10 @@ def split_nested(scores: ArrayLike, names: tuple[str, ...] = (ITEM, DRAW, SEED))
     return _split(components, values)
 
 
-def split_crossed(scores: ArrayLike) -> VarianceSplit:
+def split_crossed(scores: ArrayLike, names: tuple[str, str, str] = (RUN, ITEM, DRAW)) -> VarianceSplit:
     """Components of scores (R, n) or (R, n, K): training runs, items, their interaction and, for K > 1, draws.
+
+    `names` are those of the three axes; checkpoints of one training can stand in the runs' place.
 
     Runs are the units for a claim about the recipe; the standard error here is for new runs and new items.
 
@@ -105,10 +108,10 @@ def split_crossed(scores: ArrayLike) -> VarianceSplit:
     within = float(values.var(axis=2, ddof=1).mean()) if num_draws > 1 else math.nan
     inside = within / num_draws if num_draws > 1 else 0.0
     components = (
-        _component(RUN, float(rows.var(ddof=1)) - of_cells / n, num_runs),
-        _component(ITEM, float(columns.var(ddof=1)) - of_cells / num_runs, n),
-        _component(RUN_BY_ITEM, of_cells - inside, num_runs * n),
-        _component(DRAW, within, num_runs * n * num_draws),
+        _component(names[0], float(rows.var(ddof=1)) - of_cells / n, num_runs),
+        _component(names[1], float(columns.var(ddof=1)) - of_cells / num_runs, n),
+        _component(f"{names[0]} × {names[1]}", of_cells - inside, num_runs * n),
+        _component(names[2], within, num_runs * n * num_draws),
     )
     return _split(components, values)
 
