@@ -96,26 +96,34 @@ def load_checkpoints(path: Path) -> CheckpointsFile:
         ConfigError: The file is absent or no TOML (with its line), or anything in it is off: the first problem is
             named with its key, the others are counted.
     """
-    table = _parse(path)
-    _raise_first(path, _problems(table))
+    table = parse_toml(path, kind="checkpoints.toml", example="checkpoints.example.toml")
+    raise_first(path, _problems(table))
     entries = {name: _entry(name, entry, path.parent) for name, entry in table["checkpoints"].items()}
-    _raise_first(path, _pair_problems(entries))
+    raise_first(path, _pair_problems(entries))
     return CheckpointsFile(checkpoints=entries, primary=tuple(table.get("primary", ())), path=path)
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def parse_toml(path: Path, *, kind: str, example: str) -> dict[str, Any]:
+    """A TOML file of the user's, as plain data.
+
+    Args:
+        path: the file.
+        kind: what it should be, such as `checkpoints.toml`.
+        example: where one is shown.
+
+    Raises:
+        ConfigError: it is absent, too large, no UTF-8 or no TOML (with its line).
+    """
     try:
         if path.stat().st_size > _MAX_FILE_BYTES:
-            raise ConfigError(f"{path}: larger than {_MAX_FILE_BYTES} bytes; this is no checkpoints.toml")
+            raise ConfigError(f"{path}: larger than {_MAX_FILE_BYTES} bytes; this is no {kind}")
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(
-            f"{path}: can't read: {error.strerror}; give a TOML file like checkpoints.example.toml"
-        ) from error
+        raise ConfigError(f"{path}: can't read: {error.strerror}; give a TOML file like {example}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8 text") from error
     except RecursionError:
-        raise ConfigError(f"{path}: nested too deep; this is no checkpoints.toml") from None
+        raise ConfigError(f"{path}: nested too deep; this is no {kind}") from None
     except ValueError as error:
         raise _toml_error(path, str(error)) from error
 
@@ -134,7 +142,7 @@ def _toml_error(path: Path, message: str) -> ConfigError:
     return ConfigError(f"{where}: not TOML: {what}")
 
 
-def _raise_first(path: Path, problems: Iterator[str]) -> None:
+def raise_first(path: Path, problems: Iterator[str]) -> None:
     """One line for all problems: the first, and how many more."""
     found = list(problems)
     if found:
@@ -144,7 +152,7 @@ def _raise_first(path: Path, problems: Iterator[str]) -> None:
 
 def _problems(table: Mapping[str, Any]) -> Iterator[str]:
     known = ("checkpoints", "primary")
-    yield from (f"unknown key {_word(key)}{did_you_mean(key, known)}" for key in table if key not in known)
+    yield from (f"unknown key {key_text(key)}{did_you_mean(key, known)}" for key in table if key not in known)
     yield from _primary_problems(table.get("primary", []))
     entries = table.get("checkpoints", {})
     if not isinstance(entries, dict):
@@ -158,24 +166,24 @@ def _problems(table: Mapping[str, Any]) -> Iterator[str]:
 
 def _primary_problems(primary: object) -> Iterator[str]:
     if not isinstance(primary, list) or not all(map(_is_text, primary)):
-        yield f"primary: got {_quoted(primary)}, expected a list of task names"
+        yield f"primary: got {quoted(primary)}, expected a list of task names"
     elif len(set(primary)) < len(primary):
         twice = next(task for task in primary if primary.count(task) > 1)
-        yield f"primary: {_quoted(twice)} stands there twice"
+        yield f"primary: {quoted(twice)} stands there twice"
 
 
 def _entry_problems(name: str, entry: object) -> Iterator[str]:
-    where = f"checkpoints.{_word(name)}"
+    where = f"checkpoints.{key_text(name)}"
     if not _NAME.fullmatch(name):
         yield f"{where}: a name is 1 to 100 letters, digits, dots, underscores and hyphens, a letter or digit first"
     if not isinstance(entry, dict):
-        yield f"{where}: got {_quoted(entry)}, expected a table [{where}] with a path"
+        yield f"{where}: got {quoted(entry)}, expected a table [{where}] with a path"
         return
     for key, value in entry.items():
         if key not in _KEYS:
-            yield f"unknown key {where}.{_word(key)}{_hint(name, key, value)}"
+            yield f"unknown key {where}.{key_text(key)}{_hint(name, key, value)}"
         elif not _KEYS[key].is_valid(value):
-            yield f"{where}.{key}: got {_quoted(value)}, expected {_KEYS[key].expected}{_near(key, value)}"
+            yield f"{where}.{key}: got {quoted(value)}, expected {_KEYS[key].expected}{_near(key, value)}"
     if "path" not in entry:
         yield f"{where}.path is missing: the checkpoint's folder, relative to this file"
 
@@ -214,19 +222,19 @@ def _baseline_problems(entry: CheckpointEntry, baseline: str, entries: Mapping[s
     if entry.arm is Arm.BASELINE:
         yield f'{where}: a baseline has no baseline; remove it, or set arm = "latent"'
     if baseline not in entries:
-        yield f"{where}: no entry {_quoted(baseline)} in this file{did_you_mean(baseline, entries)}"
+        yield f"{where}: no entry {quoted(baseline)} in this file{did_you_mean(baseline, entries)}"
     elif baseline == entry.name:
         yield f"{where}: names its own entry; name the baseline that it is compared with"
     elif entries[baseline].arm is Arm.LATENT:
         yield f"{where}: {baseline} is a latent checkpoint; name a baseline"
 
 
-def _word(key: str) -> str:
+def key_text(key: str) -> str:
     """A key as it is where that is readable, else quoted."""
-    return key if _NAME.fullmatch(key) else _quoted(key)
+    return key if _NAME.fullmatch(key) else quoted(key)
 
 
-def _quoted(value: object) -> str:
+def quoted(value: object) -> str:
     """A value as it can stand on one short line."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

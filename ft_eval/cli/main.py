@@ -19,6 +19,7 @@ import click
 from ft_eval import __version__
 from ft_eval.cli.convert import convert
 from ft_eval.cli.fetch import fetch
+from ft_eval.cli.gate import gate
 from ft_eval.cli.lm_eval import lm_eval
 from ft_eval.cli.probe import probe
 from ft_eval.cli.report import report
@@ -63,6 +64,7 @@ def cli() -> None:
     \b
     ft-eval run --ckpt ckpts/ --tasks gsm8k,humaneval_plus    evaluate checkpoints
     ft-eval report                                           write report.html of the latest run
+    ft-eval gate --policy policy.toml                        hold the latest run to a policy, for CI
     ft-eval score samples.jsonl --task humaneval_plus        score programs that were written elsewhere
     ft-eval tasks                                            list the tasks
     ft-eval toy path                                         a small latent model and its baseline to try it on
@@ -71,7 +73,7 @@ def cli() -> None:
     """  # noqa: D301 — click's \b keeps the lines apart
 
 
-for command in (run, report, score, probe, tasks, fetch, toy, convert, lm_eval):
+for command in (run, report, gate, score, probe, tasks, fetch, toy, convert, lm_eval):
     cli.add_command(command)
 
 
@@ -80,7 +82,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         _speak_any_locale()
         with _remarks_as_lines():
-            cli(args=arguments, prog_name="ft-eval", standalone_mode=False)
+            code = cli(args=arguments, prog_name="ft-eval", standalone_mode=False)
+        if code:  # what a command gave to ctx.exit, such as a gate's outcome
+            sys.exit(code)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
     except click.ClickException as error:

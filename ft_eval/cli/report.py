@@ -53,7 +53,7 @@ def report(
     names = parse_names(primary)
     if not names and checkpoints_file is not None:
         names = load_checkpoints(checkpoints_file).primary
-    folders = list(runs) or [_latest_run()]
+    folders = list(runs) or [latest_run()]
     terms = Terms(primary=names, margin_points=margin)
     stores = [RunStore.open(folder) for folder in folders]
     if form == "text":
@@ -68,7 +68,12 @@ def report(
         click.echo(str(path))
 
 
-def _latest_run() -> Path:
+def latest_run() -> Path:
+    """The latest run in or under this folder.
+
+    Raises:
+        StoreError: there is none.
+    """
     from ft_eval.errors import StoreError
     from ft_eval.store import find_latest_run
 

@@ -2,6 +2,9 @@
 
 from ft_eval.report.build import build_report
 from ft_eval.report.catalog import RunReader
+from ft_eval.report.gate import EXIT_CODES, Check, GateResult, Outcome, check_policy
+from ft_eval.report.junit import junit_xml
+from ft_eval.report.policy import Policy, load_policy
 from ft_eval.report.render import render_html, write_report
 from ft_eval.report.samples_file import recorded_runs
 from ft_eval.report.scores import ScoreRecord, score_records, scores_frame
@@ -11,6 +14,11 @@ from ft_eval.report.verdicts import Terms
 from ft_eval.stats import Verdict
 
 __all__ = [
+    "EXIT_CODES",
+    "Check",
+    "GateResult",
+    "Outcome",
+    "Policy",
     "Report",
     "RowKind",
     "RunReader",
@@ -19,6 +27,9 @@ __all__ = [
     "Terms",
     "Verdict",
     "build_report",
+    "check_policy",
+    "junit_xml",
+    "load_policy",
     "recorded_runs",
     "render_html",
     "score_records",
