@@ -105,6 +105,20 @@ class FreeTransformerLM(TemplateLM):  # type: ignore[misc] # lm-eval ships no ty
         """The model's context, in tokens."""
         return self.engine.max_length
 
+    def chat_template(self, chat_template: bool | str = False) -> str:  # noqa: FBT001, FBT002 — lm-eval's signature
+        """Refuse it: prompts are given to the model as the task writes them.
+
+        Raises:
+            UsageError: always, but for no template.
+        """
+        if chat_template is False:
+            return ""
+        raise UsageError("chat templates are not applied by free_transformer; leave out --apply_chat_template")
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:  # noqa: FBT001, FBT002 — lm-eval's signature
+        """Refuse it, as `chat_template` does."""
+        return self.chat_template(chat_template=True)
+
     def get_model_info(self) -> dict[str, Any]:
         """What lm-eval records about the model."""
         policy = self.engine.latents

@@ -14,6 +14,7 @@ from typing import Any
 
 from ft_eval.errors import DataError
 from ft_eval.harness.manifest import RELEASE_ID, Manifest, check_sizes, read_manifest
+from ft_eval.harness.task_files import one_line
 
 OFFLINE_VARIABLES: Mapping[str, str] = {
     "HF_HUB_OFFLINE": "1",
@@ -144,5 +145,6 @@ def _load_folder(load: Any, folder: Path, dataset_id: str, name: str | None, kwa
     try:
         return load(str(folder), name, **kwargs)
     except (ValueError, FileNotFoundError, DatasetGenerationError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise DataError(f"dataset {dataset_id} in {folder} can't be read: {reason}; download it again") from error
+        raise DataError(
+            f"dataset {dataset_id} in {folder} can't be read: {one_line(error)}; download it again"
+        ) from error

@@ -144,8 +144,11 @@ def _line_of(path: Path, pattern: str) -> int:
 
 
 def one_line(error: BaseException) -> str:
-    """An error in at most 300 characters, its type where it says nothing itself."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    """An error in at most 300 characters, its type where it says nothing itself, its cause where that says more."""
+    text = str(error)
+    if "generating the dataset" in text and error.__cause__ is not None:
+        text = f"its data can't be read: {error.__cause__}"
+    return " ".join(text.split())[:300] or type(error).__name__
 
 
 def _text(path: Path) -> str:

@@ -17,6 +17,7 @@ import lm_eval
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._index import Entry, Kind
 
+from ft_eval.errors import TaskError
 from ft_eval.harness.task_files import check_task_files
 from ft_eval.records import content_hash
 from ft_eval.resources import tasks_dir
@@ -53,8 +54,19 @@ def with_tasks(manager: TaskManager, entries: Mapping[str, Entry]) -> TaskManage
     return manager
 
 
-def leaves(index: Mapping[str, Entry], entry: Entry) -> list[Entry]:
-    """The tasks behind an entry, each once, in order; of a stock group, whose file has not been read, none."""
+def leaves(index: Mapping[str, Entry], entry: Entry, above: tuple[str, ...] = ()) -> list[Entry]:
+    """The tasks behind an entry, each once, in order; of a stock group, whose file has not been read, none.
+
+    Args:
+        index: all entries, by name.
+        entry: a task, a group or a tag.
+        above: the groups that it was reached through.
+
+    Raises:
+        TaskError: a group holds itself.
+    """
+    if entry.name in above:
+        raise TaskError(f"group {entry.name} holds itself: {' > '.join([*above, entry.name])}; take it out of one")
     if entry.kind is Kind.GROUP:
         members = (entry.cfg or {}).get("task") or ()
         names = [name for name in members if isinstance(name, str) and name in index]
@@ -62,7 +74,9 @@ def leaves(index: Mapping[str, Entry], entry: Entry) -> list[Entry]:
         names = sorted(entry.tags)
     else:
         return [entry]
-    return list({leaf.name: leaf for name in names for leaf in leaves(index, index[name])}.values())
+    return list(
+        {leaf.name: leaf for name in names for leaf in leaves(index, index[name], (*above, entry.name))}.values()
+    )
 
 
 def _cache_file() -> Path:

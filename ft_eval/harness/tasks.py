@@ -20,6 +20,7 @@ from lm_eval.tasks._index import Entry, Kind
 from ft_eval.errors import FtEvalError, TaskError, did_you_mean
 from ft_eval.harness.documents import cluster_field, dataset_digest
 from ft_eval.harness.foreign_tasks import foreign_index
+from ft_eval.harness.generation_kwargs import check_generation_kwargs
 from ft_eval.harness.mirror import DataSource, redirected_datasets
 from ft_eval.harness.names import metric_name
 from ft_eval.harness.task_files import building_fault, member_fault, one_line
@@ -130,7 +131,7 @@ def _short(name: str) -> str:
 def _load(manager: TaskManager, name: str) -> Any:
     if name not in manager.all_tasks:
         near = did_you_mean(name[:200], manager.all_tasks)
-        raise TaskError(f"unknown task {_short(name)!r}{near} `ft-eval tasks` lists all names")
+        raise TaskError(f"unknown task {_short(name)!r}{near or ';'} `ft-eval tasks` lists all names")
     try:
         return manager.load([name])
     except FtEvalError:
@@ -181,6 +182,10 @@ def _configure(task: Task, options: TaskOptions) -> None:
         task.set_config(key="num_fewshot", value=0)
     sampler, shots = getattr(task, "sampler", None), task.get_config("num_fewshot")
     reset_fewshot(task)
+    try:
+        check_generation_kwargs(task.get_config("generation_kwargs") or {})
+    except TaskError as error:
+        raise TaskError(f"task {task.task_name}: {error}") from None
     if shots and sampler is not None:
         _check_pool(task, sampler, shots)
 

@@ -13,6 +13,9 @@ from ft_eval.model.tokenizer import Tokenizer
 
 _SMALL_FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
 
+_MANY_ROWS = 1024
+"""More than a table is padded by, in the habit of any family."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointFacts:
@@ -43,7 +46,9 @@ def checkpoint_facts(path: Path, adapter: str | None = None, *, allow_nonfinite:
         facts = read_facts(path, adapter=adapter)
         config, num_parameters, digest = facts.config, facts.num_parameters, facts.digest
     folder = tokenizer_folder(path)
-    Tokenizer.load(folder, config)
+    spare = config.vocab_size - Tokenizer.load(folder, config).vocab_size
+    if spare >= _MANY_ROWS:
+        remark(f"{path}: the model has {spare} more rows than its tokenizer has tokens; is the tokenizer its own?")
     return CheckpointFacts(
         config=config,
         num_parameters=num_parameters,

@@ -11,6 +11,8 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ft_eval.resources import tasks_dir
+
 WEIGHTS = "model.safetensors"
 
 
@@ -24,10 +26,27 @@ class Room:
         self.inputs.mkdir()
         self.work.mkdir()
 
+    def tasks_dir(self) -> Path:
+        """The user's task files where there are some, else the package's."""
+        own = self.inputs / "tasks"
+        return own if own.is_dir() else tasks_dir()
+
     def checkpoint(self, name: str = "ckpt") -> Path:
         """A sound baseline checkpoint, for a case to spoil."""
         shutil.copytree(self._template, self.inputs / name)
         return self.inputs / name
+
+    def task(self, *lines: str, docs: Sequence[object] = ({"q": "a", "a": "b"},), name: str = "mine") -> list[str]:
+        """A task file of the user's over documents of its own; returns what names it on the command line."""
+        data = self.write(f"{name}.jsonl", "".join(json.dumps(doc) + "\n" for doc in docs))
+        head = (
+            f"task: {name}",
+            "dataset_path: json",
+            f"dataset_kwargs: {{data_files: {{test: {data}}}}}",
+            "test_split: test",
+        )
+        self.write(f"tasks/{name}.yaml", "\n".join([*head, *lines]) + "\n")
+        return [name]
 
     def write(self, name: str, content: str | bytes) -> Path:
         """A file among the inputs."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import ft_eval.harness.task_index
 from ft_eval.cli.main import main
 from tests.bad_inputs.case import Case, Room, matches, snapshot
 from tests.bad_inputs.index import rows
@@ -19,6 +20,7 @@ def template(tmp_path_factory) -> Path:
 @pytest.fixture
 def room(tmp_path, template, monkeypatch) -> Room:
     made = Room(tmp_path, template)
+    monkeypatch.setattr(ft_eval.harness.task_index, "tasks_dir", made.tasks_dir)
     monkeypatch.chdir(made.work)
     monkeypatch.setattr(os, "environ", dict(os.environ))
     return made
