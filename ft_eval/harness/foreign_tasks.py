@@ -20,6 +20,7 @@ from lm_eval.tasks._yaml_loader import load_yaml
 
 from ft_eval.errors import TaskError, UsageError
 from ft_eval.harness.task_files import Fault, check_task_files
+from ft_eval.harness.task_limits import check_bounds, check_task_limits
 from ft_eval.resources import tasks_dir
 
 _STANDARD_TAGS = "tag:yaml.org,2002:"
@@ -37,7 +38,8 @@ def foreign_index(folders: Sequence[Path], taken: Mapping[str, Entry], *, trust_
 
     Raises:
         UsageError: no such folder.
-        TaskError: a file can't be read, wants to run code, or takes a name of ours; the message begins with FILE:LINE.
+        TaskError: a file can't be read, is out of bounds, wants to run code, or takes a name of ours; the message
+            begins with FILE:LINE.
     """
     found: dict[str, Entry] = {}
     for folder in folders:
@@ -45,6 +47,7 @@ def foreign_index(folders: Sequence[Path], taken: Mapping[str, Entry], *, trust_
             raise UsageError(f"--include-path {folder}: there is no such folder; expected one with task files (*.yaml)")
         if not trust_code:
             refuse_code(folder)
+        check_task_limits(folder)
         found |= _index(folder)
     for name, entry in found.items():
         if name in taken:
@@ -72,6 +75,7 @@ def _with_includes(path: Path, seen: set[Path]) -> Iterator[Path]:
     if path in seen or not path.is_file() or any(path.is_relative_to(root) for root in trusted):
         return
     seen.add(path)
+    check_bounds(path)
     yield path
     included = _read(path).get("include", [])
     for name in included if isinstance(included, list) else [included]:

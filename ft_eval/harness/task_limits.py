@@ -10,12 +10,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import lm_eval
 import yaml
 from lm_eval.api.group import GroupConfig
 from lm_eval.api.task import TaskConfig
 
 from ft_eval.errors import TaskError, did_you_mean
 from ft_eval.harness.generation_kwargs import check_generation_kwargs
+from ft_eval.resources import tasks_dir
 
 MAX_BYTES = 2**20
 MAX_NODES = 20_000
@@ -77,14 +79,33 @@ def check_task_file(path: Path, root: Path | None = None) -> None:
     Raises:
         TaskError: with FILE:LINE. What is no YAML at all is left to `task_files`, which says more of it.
     """
+    if (node := check_bounds(path)) is not None:
+        _raise_first(path, _faults(node, path, root))
+
+
+def check_bounds(path: Path) -> yaml.Node | None:
+    """Hold one task file to its bounds of size, depth and number; safe for any file.
+
+    Returns:
+        Its tree; None where it is no YAML.
+
+    Raises:
+        TaskError: with FILE:LINE.
+    """
     text = _read(path)
     try:
         _check_events(path, text)
-        node = yaml.compose(text, Loader=_LOADER)
-        for culprit, reason in _faults(node, path, root):
-            raise TaskError(f"{path}:{_line(culprit.start_mark)}: {reason}")
-    except (yaml.YAMLError, ValueError, UnicodeError):  # no YAML: task_files names it with its line
-        return
+        node: yaml.Node | None = yaml.compose(text, Loader=_LOADER)
+    except (yaml.YAMLError, ValueError):  # task_files names it with its line
+        return None
+    if node is not None:
+        _raise_first(path, _growth(node))
+    return node
+
+
+def _raise_first(path: Path, faults: Iterator[_Fault]) -> None:
+    for culprit, reason in faults:
+        raise TaskError(f"{path}:{_line(culprit.start_mark)}: {reason}")
 
 
 def _read(path: Path) -> bytes:
@@ -110,10 +131,7 @@ def _line(mark: Any) -> int:
     return 1 if mark is None else int(mark.line) + 1
 
 
-def _faults(node: yaml.Node | None, path: Path, root: Path | None) -> Iterator[_Fault]:
-    if node is None:
-        return
-    yield from _growth(node)
+def _faults(node: yaml.Node, path: Path, root: Path | None) -> Iterator[_Fault]:
     yield from _odd_tags(node)
     yield from _keys_that_stand_twice(node)
     if isinstance(node, yaml.MappingNode):
@@ -198,10 +216,17 @@ def _include_faults(value: yaml.Node, path: Path, root: Path) -> Iterator[_Fault
     for one in _walk(value):
         if isinstance(one, yaml.ScalarNode):
             included = (path.parent / one.value).resolve()
+            if any(included.is_relative_to(trusted) for trusted in _trusted()):
+                continue
             if not included.is_relative_to(root):
                 yield one, f"includes {one.value[:80]}, which is outside {root}"
             elif included.is_file() and included.suffix not in _SUFFIXES:
                 check_task_file(included, root)
+
+
+def _trusted() -> tuple[Path, ...]:
+    """The folders of lm-eval's task files and of this package's."""
+    return Path(lm_eval.__file__).resolve().parent, tasks_dir().resolve()
 
 
 def _type_faults(name: str, node: yaml.Node) -> Iterator[_Fault]:
