@@ -53,9 +53,9 @@ class Engine:
         self._store = store
         if store is None and options.prefix_cache and isinstance(model, Transformer):
             self._store = PrefixStore(model, prefix_bytes(options))
-        self._steps = steps
+        self.steps = steps
         if steps is None and options.captures_steps and isinstance(model, Transformer):
-            self._steps = GraphCompiler.for_model(model)
+            self.steps = GraphCompiler.for_model(model)
 
     def under(self, latents: LatentPolicy | None) -> "Engine":
         """The same model under another latent policy."""
@@ -65,7 +65,7 @@ class Engine:
             latents=latents,
             options=self.options,
             store=self._store,
-            steps=self._steps,
+            steps=self.steps,
         )
 
     @property
@@ -99,7 +99,7 @@ class Engine:
                 latents=self._sampler,
                 limits=limits,
                 store=self._store,
-                steps=self._steps,
+                steps=self.steps,
             )
             generate(decoder, requests, wanted, keep)
 

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ft_eval.model.config import ModelConfig
+from ft_eval.model.native.memory import ask_for_huge_pages
 
 _CHUNK = 512
 _SMALL_CHUNK = 64
@@ -86,6 +87,8 @@ class KVCache:
             )
             for num_layers, start in halves
         )
+        for half in self._halves:
+            ask_for_huge_pages(half)
         self._make_layers()
 
     def _make_layers(self) -> None:

@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,7 @@ from torch.nn import functional as F
 from ft_eval.errors import EngineError
 from ft_eval.model.native.build import Library
 from ft_eval.model.native.linear import NativeLinear
+from ft_eval.model.native.memory import Arena
 from ft_eval.model.packed import INT8_MULTIPLE, InferenceLinear, Int8Linear, PackedLinear, can_pack
 from ft_eval.model.transformer import Transformer
 
@@ -176,7 +178,8 @@ def pack_linears(model: Transformer, options: PackingOptions | None = None) -> P
     ]
     tied = model.config.tie_embeddings
     verdicts = _verdicts(model, layers, options)
-    num_bytes = {layer.name: _replace(model, layer, verdicts[layer], options.library) for layer in layers}
+    makers = _makers(options.library)
+    num_bytes = {layer.name: _replace(model, layer, makers.get(verdicts[layer].kernel)) for layer in layers}
     return PackingReport(
         dtype=str(model.dtype).removeprefix("torch."),
         numerics=options.numerics,
@@ -278,15 +281,22 @@ def _linear(model: nn.Module, layer: _Layer) -> nn.Linear:
     return module
 
 
-def _replace(model: nn.Module, layer: _Layer, verdict: _Verdict, library: Library | None) -> int:
-    """Put the chosen layer into the model in the old one's place; bytes of its weights, 0 where it stays plain."""
-    if verdict.kernel is Kernel.PLAIN:
+def _makers(library: Library | None) -> dict[Kernel, Callable[[nn.Linear], InferenceLinear]]:
+    """What makes a layer of each kernel; a plain layer is left as it is."""
+    makers: dict[Kernel, Callable[[nn.Linear], InferenceLinear]] = {
+        Kernel.PACKED: PackedLinear,
+        Kernel.INT8: Int8Linear,
+    }
+    if library is not None:
+        makers[Kernel.NATIVE] = partial(NativeLinear, library=library, arena=Arena())
+    return makers
+
+
+def _replace(model: nn.Module, layer: _Layer, make: Callable[[nn.Linear], InferenceLinear] | None) -> int:
+    """Put a new layer into the model in the old one's place; bytes of its weights, 0 where it stays plain."""
+    if make is None:
         return 0
-    linear = _linear(model, layer)
-    if verdict.kernel is Kernel.NATIVE and library is not None:
-        packed: InferenceLinear = NativeLinear(linear, library)
-    else:
-        packed = Int8Linear(linear) if verdict.kernel is Kernel.INT8 else PackedLinear(linear)
+    packed = make(_linear(model, layer))
     parent, _, attribute = layer.name.rpartition(".")
     setattr(model.get_submodule(parent), attribute, packed)
     return packed.num_bytes

@@ -2,6 +2,7 @@
 
     decode.cpp   the kernels: C++ with AVX-512, without a header of PyTorch's or Python's
     build.py     source to a library, once per machine: the user's C++ compiler, some seconds, kept on disk
+    memory.py    huge pages for weights
     linear.py    a linear layer with the library's layout of its weight
     blocks.py    the blocks of a model, and decoding steps through them
 

@@ -107,8 +107,6 @@ void tile(const float* x, const float* w, int64_t count, float* sums, bool goes_
   for (int r = 0; r < R; r++)
     for (int v = 0; v < 2; v++) a[r][v] = goes_on ? _mm512_loadu_ps(sums + r * kPanel + v * 16) : _mm512_setzero_ps();
   for (int64_t k = 0; k < count; k++, x += R, w += kPanel) {
-    _mm_prefetch(reinterpret_cast<const char*>(w + 1024), _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(w + 1040), _MM_HINT_T0);
     const __m512 w0 = _mm512_loadu_ps(w), w1 = _mm512_loadu_ps(w + 16);
     for (int r = 0; r < R; r++) {
       const __m512 b = _mm512_set1_ps(x[r]);
@@ -128,8 +126,6 @@ void tile(const uint32_t* x, const uint32_t* w, int64_t count, float* sums, bool
   for (int r = 0; r < R; r++)
     for (int v = 0; v < 2; v++) a[r][v] = goes_on ? _mm512_loadu_ps(sums + r * kPanel + v * 16) : _mm512_setzero_ps();
   for (int64_t k = 0; k < count; k++, x += R, w += kPanel) {
-    _mm_prefetch(reinterpret_cast<const char*>(w + 1024), _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(w + 1040), _MM_HINT_T0);
     const __m512bh w0 = (__m512bh)_mm512_loadu_si512(w), w1 = (__m512bh)_mm512_loadu_si512(w + 16);
     for (int r = 0; r < R; r++) {
       const __m512bh b = (__m512bh)_mm512_set1_epi32(int(x[r]));
@@ -329,12 +325,12 @@ inline __m128 dot4(const float* q, const T* const keys[4], int64_t d) {
 }
 
 template <typename T>
-void own_scores(const float* q, const T* keys, int64_t count, int64_t d, float* scores) {
+void own_scores(const float* q, int64_t heads, const T* keys, int64_t count, int64_t d, float* scores) {
   for (int64_t s = 0; s < count; s += 4) {
     const T* four[4];
     for (int64_t i = 0; i < 4; i++) four[i] = keys + std::min(s + i, count - 1) * d;
-    const __m128 found = dot4(q, four, d);
-    _mm_mask_storeu_ps(scores + s, __mmask8((1 << std::min<int64_t>(4, count - s)) - 1), found);
+    const __mmask8 here = __mmask8((1 << std::min<int64_t>(4, count - s)) - 1);
+    for (int64_t h = 0; h < heads; h++) _mm_mask_storeu_ps(scores + h * count + s, here, dot4(q + h * d, four, d));
   }
 }
 
@@ -392,10 +388,8 @@ void attend_own(const Shape& shape, const T* keys, const T* values, int64_t coun
   float* near = scores + heads * count;
   float sums[2];
   std::vector<Weight> weights(size_t(heads), Weight{});
-  for (int64_t h = 0; h < heads; h++) {
-    own_scores(q + h * d, keys, count, d, scores + h * count);
-    weights[h] = exponentials(scores + h * count, count, scale);
-  }
+  own_scores(q, heads, keys, count, d, scores);
+  for (int64_t h = 0; h < heads; h++) weights[h] = exponentials(scores + h * count, count, scale);
   matmul(scores, count, heads, values, d, d, count, near, d);
   for (int64_t h = 0; h < heads; h++) {
     float share = 1.0f / weights[h].sum, far_share = 0.0f;

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ft_eval.model.native.build import Library, LinearStruct
+from ft_eval.model.native.memory import Arena
 from ft_eval.model.packed import InferenceLinear
 
 _PANEL = 32
@@ -24,8 +25,8 @@ class NativeLinear(InferenceLinear):
 
     min_rows: ClassVar[int] = 1
 
-    def __init__(self, linear: nn.Linear, library: Library) -> None:
-        """Copy the layer's weight.
+    def __init__(self, linear: nn.Linear, library: Library, arena: Arena | None = None) -> None:
+        """Copy the layer's weight, into the arena where there is one.
 
         Raises:
             ValueError: there are no kernels for the weight's type.
@@ -34,7 +35,7 @@ class NativeLinear(InferenceLinear):
         if not library.supports(linear.weight.dtype):
             raise ValueError(f"no kernels for {linear.weight.dtype} on this machine")
         self._library = library
-        self._panels = _panels(linear.weight.detach())
+        self._panels = _panels(linear.weight.detach(), arena or Arena())
         self.struct = LinearStruct(
             self._panels.data_ptr(),
             None if self._bias is None else self._bias.data_ptr(),
@@ -73,9 +74,10 @@ class NativeLinear(InferenceLinear):
         return self.product(x)
 
 
-def _panels(weight: Tensor) -> Tensor:
+def _panels(weight: Tensor, arena: Arena) -> Tensor:
     """The weight (N, K) as (N/32, K, 32) in fp32, (N/32, K/2, 32, 2) in bfloat16."""
     width = 4 // weight.dtype.itemsize
     num_outputs, num_inputs = weight.shape
     filled = F.pad(weight, (0, -num_inputs % width, 0, -num_outputs % _PANEL))
-    return filled.view(-1, _PANEL, filled.shape[1] // width, width).transpose(1, 2).contiguous()
+    panels = filled.view(-1, _PANEL, filled.shape[1] // width, width).transpose(1, 2)
+    return arena.take(tuple(panels.shape), weight.dtype).copy_(panels)
