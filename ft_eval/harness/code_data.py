@@ -9,7 +9,7 @@ judged beyond which rule a problem names.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -22,6 +22,14 @@ from ft_eval.harness.code_lines import read_lines
 from ft_eval.sandbox.wire import WireError, encode
 
 HUMANEVAL_PLUS, MBPP_PLUS = "humaneval_plus", "mbpp_plus"
+BENCHMARK_OF: Mapping[str, str] = {
+    HUMANEVAL_PLUS: HUMANEVAL_PLUS,
+    "humaneval": HUMANEVAL_PLUS,
+    "evalplus_humaneval": HUMANEVAL_PLUS,
+    MBPP_PLUS: MBPP_PLUS,
+    "evalplus_mbpp": MBPP_PLUS,
+}
+"""Tasks that are scored by one of evalplus's releases, and which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +89,11 @@ _FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "plus_input": (list, dict),  # an empty one is {} in some releases
     "atol": (int, float),
 }
+
+
+def benchmarks_of(tasks: Iterable[str]) -> tuple[str, ...]:
+    """The benchmarks whose released tests these tasks need, each once."""
+    return tuple(dict.fromkeys(BENCHMARK_OF[task] for task in tasks if task in BENCHMARK_OF))
 
 
 class CodeData:

@@ -6,11 +6,12 @@ and samples can say how their programs ended. A code task that is not listed her
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ft_eval.harness.code_data import HUMANEVAL_PLUS, MBPP_PLUS, Problem
-from ft_eval.harness.code_tasks import CodeSession, humaneval_plus_program, open_session
+from ft_eval.harness.code_tasks import CodeSession, base_problem, humaneval_plus_program, open_session
+from ft_eval.harness.evalplus_prompts import humaneval_prompt, mbpp_prompt, sanitized
 from ft_eval.harness.mbpp import mbpp_problem, mbpp_program
 from ft_eval.harness.toy_tasks import function_problem
 from ft_eval.records import content_hash
@@ -26,7 +27,7 @@ class CodeTask:
     digest: Callable[[CodeSession, Document], str]
     """Of all that the problem and its solution are made from."""
     problem: Callable[[CodeSession, Document], Problem]
-    program: Callable[[Document, str], str]
+    program: Callable[[Problem, Document, str], str]
     """From a completion."""
     solution: Callable[[Problem, Document], str]
     """A whole program that is right."""
@@ -47,7 +48,7 @@ def outcomes(session: CodeSession, task: str, document: Document, completion: st
     if reading is None:
         return {}
     problem = reading.problem(session, document)
-    score = session.known(problem, reading.program(document, completion))
+    score = session.known(problem, reading.program(problem, document, completion))
     if score is None:
         return {}
     names = ("base", "plus") if problem.plus_inputs else ("base",)
@@ -65,11 +66,19 @@ def score_ahead(task: str, document: Document, completion: str) -> None:
         FtEvalError: a program that was given before could not be run.
     """
     session, reading = open_session(), code_task(task)
-    if session is not None and reading is not None:
-        session.score_ahead(lambda: (reading.problem(session, document), reading.program(document, completion)))
+    if session is None or reading is None:
+        return
+
+    def make() -> tuple[Problem, str]:
+        problem = reading.problem(session, document)
+        return problem, reading.program(problem, document, completion)
+
+    session.score_ahead(make)
 
 
-def _published(task: str, name: Callable[[Document], str], program: Callable[[Document, str], str]) -> CodeTask:
+def _published(
+    task: str, name: Callable[[Document], str], program: Callable[[Problem, Document, str], str]
+) -> CodeTask:
     return CodeTask(
         name=name,
         digest=lambda session, document: session.digest(task, name(document)),
@@ -83,23 +92,47 @@ def _own_digest(_session: CodeSession, document: Document) -> str:
     return content_hash(json.loads(json.dumps(document, default=str)))
 
 
+def _humaneval_name(document: Document) -> str:
+    return str(document["task_id"])
+
+
+def _mbpp_name(document: Document) -> str:
+    return f"Mbpp/{document['task_id']}"
+
+
+def _completed(_problem: Problem, document: Document, completion: str) -> str:
+    return humaneval_plus_program(document, completion)
+
+
+_HUMANEVAL_PLUS = _published(HUMANEVAL_PLUS, _humaneval_name, _completed)
+_MBPP = CodeTask(
+    name=lambda document: f"MBPP/{document['task_id']}",
+    digest=_own_digest,
+    problem=lambda _session, document: mbpp_problem(document),
+    program=lambda _problem, document, completion: mbpp_program(document, completion),
+    solution=lambda _problem, document: mbpp_program(document, document["code"]),
+)
 _TASKS: Mapping[str, CodeTask] = {
-    HUMANEVAL_PLUS: _published(HUMANEVAL_PLUS, lambda document: str(document["task_id"]), humaneval_plus_program),
-    MBPP_PLUS: _published(
-        MBPP_PLUS, lambda document: f"Mbpp/{document['task_id']}", lambda _document, completion: completion
+    HUMANEVAL_PLUS: _HUMANEVAL_PLUS,
+    "humaneval": replace(_HUMANEVAL_PLUS, problem=lambda session, doc: base_problem(session, _humaneval_name(doc))),
+    "evalplus_humaneval": _published(
+        HUMANEVAL_PLUS,
+        _humaneval_name,
+        lambda problem, doc, completion: sanitized(humaneval_prompt(doc), completion, problem.entry_point),
     ),
-    "ft_mbpp": CodeTask(
-        name=lambda document: f"MBPP/{document['task_id']}",
-        digest=_own_digest,
-        problem=lambda _session, document: mbpp_problem(document),
-        program=mbpp_program,
-        solution=lambda _problem, document: mbpp_program(document, document["code"]),
+    MBPP_PLUS: _published(MBPP_PLUS, _mbpp_name, lambda _problem, _document, completion: completion),
+    "evalplus_mbpp": _published(
+        MBPP_PLUS,
+        _mbpp_name,
+        lambda problem, doc, completion: sanitized(mbpp_prompt(doc), completion, problem.entry_point),
     ),
+    "ft_mbpp": _MBPP,
+    "mbpp": _MBPP,
     "toy_humaneval": CodeTask(
-        name=lambda document: str(document["task_id"]),
+        name=_humaneval_name,
         digest=_own_digest,
         problem=lambda _session, document: function_problem(document),
-        program=humaneval_plus_program,
+        program=_completed,
         solution=lambda problem, _document: problem.reference,
     ),
 }

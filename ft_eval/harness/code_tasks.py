@@ -20,6 +20,7 @@ from ft_eval.errors import SandboxError, TaskError, did_you_mean
 from ft_eval.harness.code_data import HUMANEVAL_PLUS, MBPP_PLUS, CodeData, Problem, evalplus_version
 from ft_eval.harness.code_scorer import CodeScore, CodeScorer, ScoreBook
 from ft_eval.harness.code_workers import Ahead, OnScore, Programs, score_programs
+from ft_eval.harness.evalplus_prompts import humaneval_prompt, mbpp_prompt, sanitized
 from ft_eval.sandbox.records import MEBIBYTE, Limits, SandboxSettings
 from ft_eval.sandbox.sandbox import Sandbox
 
@@ -226,6 +227,29 @@ def process_humaneval_plus(doc: Mapping[str, Any], results: Sequence[str]) -> Ma
     """lm-eval's `process_results` for humaneval_plus."""
     program = humaneval_plus_program(doc, results[0])
     return _metrics(score_program(HUMANEVAL_PLUS, str(doc["task_id"]), program))
+
+
+def process_humaneval(doc: Mapping[str, Any], results: Sequence[str]) -> Mapping[str, float]:
+    """lm-eval's `process_results` for humaneval: the base tests alone."""
+    problem = base_problem(current_session(), str(doc["task_id"]))
+    return {"pass@1": float(score_against(problem, humaneval_plus_program(doc, results[0])).base)}
+
+
+def base_problem(session: CodeSession, task_id: str) -> Problem:
+    """A problem of HumanEval: that of HumanEval+ without its further tests. Raises as `CodeSession.problem`."""
+    return replace(session.problem(HUMANEVAL_PLUS, task_id), plus_inputs=())
+
+
+def process_evalplus_humaneval(doc: Mapping[str, Any], results: Sequence[str]) -> Mapping[str, float]:
+    """lm-eval's `process_results` for evalplus_humaneval."""
+    problem = current_session().problem(HUMANEVAL_PLUS, str(doc["task_id"]))
+    return _metrics(score_against(problem, sanitized(humaneval_prompt(doc), results[0], problem.entry_point)))
+
+
+def process_evalplus_mbpp(doc: Mapping[str, Any], results: Sequence[str]) -> Mapping[str, float]:
+    """lm-eval's `process_results` for evalplus_mbpp."""
+    problem = current_session().problem(MBPP_PLUS, f"Mbpp/{doc['task_id']}")
+    return _metrics(score_against(problem, sanitized(mbpp_prompt(doc), results[0], problem.entry_point)))
 
 
 def process_mbpp_plus(doc: Mapping[str, Any], results: Sequence[str]) -> Mapping[str, float]:

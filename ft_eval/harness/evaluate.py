@@ -19,6 +19,7 @@ from ft_eval.environment import peak_memory_bytes
 from ft_eval.harness.lm import FreeTransformerLM
 from ft_eval.harness.marginal import generation_draws
 from ft_eval.harness.names import metric_name
+from ft_eval.harness.pass_rates import pass_rates
 from ft_eval.harness.samples import read_samples
 from ft_eval.harness.tasks import reset_fewshot
 from ft_eval.harness.templates import template_faults
@@ -52,10 +53,11 @@ def evaluate_job(job: Job, task: Task, lm: FreeTransformerLM, scoring: Mapping[s
     num_passes = generation_draws(job.latents) if job.task.output_type == "generate_until" else 1
     passes = [_one_pass(job, task, lm, z_draw) for z_draw in range(num_passes)]
     samples = tuple(sample for one in passes for sample in one.samples)
+    rates = pass_rates(samples)
     result = TaskResult(
         job_id=job.id,
-        metrics=_mean_over([one.scores for one in passes]),
-        stderrs=passes[0].stderrs if num_passes == 1 else _stderrs_over_items(samples),
+        metrics={**_mean_over([one.scores for one in passes]), **rates.means},
+        stderrs=passes[0].stderrs if num_passes == 1 else {**_stderrs_over_items(samples), **rates.stderrs},
         num_samples=len(samples),
         num_unscored=sum(sample.error is not None for sample in samples),
         num_truncated=len({sample.doc_id for sample in samples if sample.num_truncated_tokens > 0}),

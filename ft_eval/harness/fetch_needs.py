@@ -12,7 +12,7 @@ from lm_eval.tasks._index import Entry, Kind
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from ft_eval.errors import DataError, TaskError, did_you_mean
-from ft_eval.harness.code_tasks import CODE_TASKS
+from ft_eval.harness.code_data import benchmarks_of
 from ft_eval.harness.fetch_cards import pattern_list
 from ft_eval.harness.fetch_files import safe_path
 from ft_eval.harness.mirror import _BUILDERS
@@ -75,7 +75,7 @@ def fetch_needs(names: Sequence[str]) -> FetchNeeds:
     ids = dict.fromkeys(one.dataset for one in reads if one.dataset)
     return FetchNeeds(
         datasets=tuple(_need(dataset, [one for one in reads if one.dataset == dataset]) for dataset in ids),
-        code_tasks=tuple(task for task in CODE_TASKS if any(one.task == task for one in reads)),
+        code_tasks=benchmarks_of(one.task for one in reads),
         bundled=tuple(one.task for one in reads if not one.dataset),
     )
 

@@ -12,8 +12,7 @@ from typing import Any
 
 from lm_eval.tasks._index import Entry, Kind
 
-from ft_eval.harness.code_data import CodeData
-from ft_eval.harness.code_tasks import CODE_TASKS
+from ft_eval.harness.code_data import CodeData, benchmarks_of
 from ft_eval.harness.mirror import DataSource
 from ft_eval.harness.names import NO_FILTER, metric_name
 from ft_eval.harness.task_index import leaves, our_tasks
@@ -124,8 +123,11 @@ def _missing(task: Entry, source: DataSource) -> list[str]:
     dataset = config.get("dataset_path")
     if dataset and not source.folder(dataset) and not _cached(dataset):
         found.append(str(dataset))
-    if task.name in CODE_TASKS and not CodeData(task.name, data_dir=source.data_dir, offline=True).is_here:
-        found.append(f"evalplus's tests for {task.name}")
+    found += [
+        f"evalplus's tests for {benchmark}"
+        for benchmark in benchmarks_of([task.name])
+        if not CodeData(benchmark, data_dir=source.data_dir, offline=True).is_here
+    ]
     return found
 
 

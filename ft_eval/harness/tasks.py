@@ -18,6 +18,7 @@ from lm_eval.tasks import TaskManager
 from lm_eval.tasks._index import Entry, Kind
 
 from ft_eval.errors import FtEvalError, TaskError, did_you_mean
+from ft_eval.harness.code_documents import code_task
 from ft_eval.harness.documents import cluster_field, dataset_digest
 from ft_eval.harness.foreign_tasks import foreign_index
 from ft_eval.harness.generation_kwargs import check_generation_kwargs
@@ -227,7 +228,7 @@ def _spec(task: Task, options: TaskOptions) -> TaskSpec:
         limit=limit,
         num_docs=limit or num_docs,
         cluster_field=cluster_field(task),
-        runs_code=task.task_name in _CODE_TASKS or bool(getattr(task, "UNSAFE_CODE", False)),
+        runs_code=code_task(task.task_name) is not None or bool(getattr(task, "UNSAFE_CODE", False)),
         dataset=dataset,
         dataset_digest=dataset_digest(task, limit or num_docs),
     )
@@ -238,9 +239,6 @@ def _limit(limit: float | None, num_docs: int) -> int | None:
     if limit is None:
         return None
     return min(num_docs, int(limit) if limit >= 1 else ceil(num_docs * limit))
-
-
-_CODE_TASKS = frozenset({"humaneval_plus", "mbpp_plus", "ft_mbpp", "toy_humaneval"})
 
 
 def _first_filter(task: Task) -> str:

@@ -13,9 +13,9 @@ from typing import Any
 from ft_eval.engine import Engine
 from ft_eval.engine.loading import ModelArguments, load_engine
 from ft_eval.harness.code_check import check_references
+from ft_eval.harness.code_data import benchmarks_of
 from ft_eval.harness.code_documents import outcomes
 from ft_eval.harness.code_tasks import (
-    CODE_TASKS,
     CodeTaskSettings,
     current_session,
     joined_session,
@@ -158,7 +158,7 @@ def _with_outcomes(job: Job, planned: PlannedRun, outcome: JobOutcome) -> JobOut
 def _provenance(jobs: Sequence[Job]) -> Mapping[str, str]:
     """How the code of these jobs is scored; empty when none runs code."""
     names = [job.task.name for job in jobs if job.task.runs_code]
-    return scoring_provenance(*(name for name in CODE_TASKS if name in names)) if names else {}
+    return scoring_provenance(*benchmarks_of(names)) if names else {}
 
 
 def _load(checkpoint: Checkpoint, jobs: Sequence[Job], plan: RunPlan) -> Engine:

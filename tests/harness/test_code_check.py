@@ -135,7 +135,7 @@ def test_a_sample_says_how_its_program_ended_and_nothing_is_run_for_it(checking,
     with code_tasks.session(code_tasks.CodeTaskSettings(offline=True)) as opened:
         problem = reading.problem(opened, document(0))
         for body in ("    return 2 * x\n", "    return x\n"):
-            opened.score(problem, reading.program(document(0), body))
+            opened.score(problem, reading.program(problem, document(0), body))
         monkeypatch.setattr(opened, "_scorers", None)
         assert outcomes(opened, TASK, document(0), "    return 2 * x\n") == {"base": "passed"}
         assert outcomes(opened, TASK, document(0), "    return x\n") == {

@@ -92,7 +92,7 @@ def test_a_metric_that_would_be_a_script_is_refused(folder: Path, before: str, a
         load(folder)
 
 
-@pytest.mark.parametrize("include", ["include: hidden\n", "include: [hidden]\n", "<<: {include: hidden}\n"])
+@pytest.mark.parametrize("include", ["include: hidden\n", "include: [hidden]\n"])
 def test_code_in_an_included_file_is_refused(folder: Path, include: str) -> None:
     (folder / "hidden").write_text("process_results: !function utils.score\n")
     file = folder / "my_sums.yaml"
