@@ -20,7 +20,7 @@ from pathlib import Path
 
 from ft_eval.sandbox.box.view import DEVICES, readable_trees, system_links
 
-CODE_ROOT, WORK_DIR = "/run/ft-eval", "/tmp"  # noqa: S108 (the box's own, a tmpfs)
+CODE_ROOT, NUMPY_PARENT, WORK_DIR = "/run/ft-eval", "/run/ft-eval/numpy", "/tmp"  # noqa: S108 (the box's own, a tmpfs)
 _SCRATCH_BYTES = 256 << 20
 """Of the box's tmpfs; one program may have less, which the server sees to."""
 _SANDBOX = Path(__file__).resolve().parent
@@ -34,7 +34,10 @@ def program() -> str | None:
 def command(bwrap: str, numpy_parent: str) -> list[str]:
     """Bubblewrap, its walls, and the interpreter to run in them; the interpreter's own arguments follow."""
     python = os.path.realpath(sys.executable)
-    binds = {tree: tree for tree in (*readable_trees(numpy_parent), python)}
+    binds = {tree: tree for tree in (*readable_trees(""), python)}
+    for name in ("numpy", "numpy.libs") if numpy_parent else ():  # wherever it lies, also under /tmp
+        if Path(numpy_parent, name).is_dir():
+            binds[f"{numpy_parent}/{name}"] = f"{NUMPY_PARENT}/{name}"
     code = {str(_SANDBOX): f"{CODE_ROOT}/ft_eval/sandbox"}
     code[str(_SANDBOX.parent / "__init__.py")] = f"{CODE_ROOT}/ft_eval/__init__.py"
     targets = [*binds.values(), *code.values()]

@@ -188,7 +188,10 @@ class BoxServer:
         if bwrap is None:
             raise ServerError("there is no bwrap on the PATH; install bubblewrap")
         config = ServerConfig(
-            tier=self._tier, control_fd=control_fd, work_dir=bubblewrap.WORK_DIR, numpy_parent=numpy_parent
+            tier=self._tier,
+            control_fd=control_fd,
+            work_dir=bubblewrap.WORK_DIR,
+            numpy_parent=bubblewrap.NUMPY_PARENT if numpy_parent else "",
         )
         return [*bubblewrap.command(bwrap, numpy_parent), *flags, bubblewrap.CODE_ROOT, config.dump()]
 

@@ -116,4 +116,88 @@ def solve(x):
     except ValueError as error:
         return 2 * error.args[0]
 """,
+    "300 megabytes": """
+def solve(x):
+    hoard = bytearray(300 << 20)
+    hoard[-1] = x
+    return 2 * hoard[-1]
+""",
+    "a big numpy array": """
+import numpy as np
+def solve(x):
+    return int(np.full((20 << 20,), x, dtype=np.int64)[-1]) * 2
+""",
+    "generators": """
+def naturals():
+    n = 0
+    while True:
+        yield n
+        n += 1
+def solve(x):
+    return next(n for n in naturals() if n == 2 * x)
+""",
+    "deep recursion without a raised limit": """
+def depth(n):
+    return 0 if n == 0 else 1 + depth(n - 1)
+def solve(x):
+    return depth(900) - 900 + 2 * x
+""",
+    "prints big integers": """
+import sys
+if hasattr(sys, 'set_int_max_str_digits'):
+    sys.set_int_max_str_digits(0)
+def solve(x):
+    print(7 ** 20000)
+    return 2 * x
+""",
+    "a lock and a condition": """
+import threading
+def solve(x):
+    ready, box = threading.Condition(), []
+    def put():
+        with ready:
+            box.append(x)
+            ready.notify()
+    with ready:
+        threading.Thread(target=put).start()
+        ready.wait_for(lambda: box, 5)
+    return 2 * box[0]
+""",
+    "sleeps a little": "import time\ndef solve(x):\n    time.sleep(0.05)\n    return 2 * x",
+    "its own clock and folder": """
+import os, pathlib, time
+def solve(x):
+    assert time.time() > 0 and os.getpid() > 0
+    assert pathlib.Path.cwd().is_dir()
+    return 2 * x
+""",
+    "pickles and copies": """
+import copy, pickle
+def solve(x):
+    return pickle.loads(pickle.dumps(copy.deepcopy([x, x])))[0] * 2
+""",
+    "a temporary file with a name": """
+import os, tempfile
+def solve(x):
+    with tempfile.NamedTemporaryFile('w', delete=False) as file:
+        file.write(str(x))
+    try:
+        with open(file.name) as again:
+            return 2 * int(again.read())
+    finally:
+        os.unlink(file.name)
+""",
+    "regular expressions and text": """
+import re, string, textwrap
+def solve(x):
+    text = textwrap.fill(string.ascii_letters * x, 10)
+    return 2 * len(re.findall(r'a', text))
+""",
+    "asks for input that is not there": """
+def solve(x):
+    try:
+        input()
+    except EOFError:
+        return 2 * x
+""",
 }

@@ -20,7 +20,7 @@ from ft_eval.errors import SandboxError
 from ft_eval.sandbox import container, messages
 from ft_eval.sandbox.records import Answer, Calls, ExecutionResult, Limits, Outcome, SandboxSettings
 from ft_eval.sandbox.sandbox import Sandbox
-from tests.sandbox.test_honest import INPUTS, is_double
+from tests.sandbox.corpus import INPUTS, is_double
 
 GOOD = Calls(program="def solve(x):\n    return 2 * x", entry_point="solve", inputs=INPUTS)
 

@@ -4,17 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from ft_eval.sandbox.normal import normal_text
-from ft_eval.sandbox.records import Answer, Calls, Outcome
+from ft_eval.sandbox.records import Calls, Outcome
 from ft_eval.sandbox.sandbox import Sandbox
-from ft_eval.sandbox.wire import encode, parse
+from ft_eval.sandbox.wire import encode
+from tests.sandbox.corpus import INPUTS, is_double
 from tests.sandbox.honest import HONEST
-
-INPUTS = tuple(encode([x]) for x in (1, 2, 3))
-
-
-def is_double(answer: Answer) -> bool:
-    return answer.text is not None and normal_text(parse(answer.text)) == str(2 * (answer.index + 1))
 
 
 @pytest.mark.parametrize("name", HONEST)

@@ -1,76 +1,42 @@
 """No hostile program passes, gets out, hangs the sandbox or disturbs the program after it, in any tier."""
 
-import os
-import socket
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from ft_eval.sandbox.records import MEBIBYTE, Calls, Limits, Outcome, SandboxSettings
 from ft_eval.sandbox.sandbox import Sandbox
 from ft_eval.sandbox.wire import encode
-from tests.conftest import ROOT
 from tests.sandbox import processes
+from tests.sandbox.cgroups import members, own_group
 from tests.sandbox.cheats import FORGERIES, RESOURCES
+from tests.sandbox.corpus import FOLLOWER, INPUTS, LIMITS, is_double, lay_out, outside_places, state
 from tests.sandbox.escapes import ESCAPES, HARMLESS_ATTEMPTS, fill
-from tests.sandbox.test_honest import INPUTS, is_double
+from tests.sandbox.processes import becomes_true
 
 HOSTILE = ESCAPES | FORGERIES | RESOURCES
-LIMITS = Limits(
-    call_seconds=0.4,
-    load_seconds=0.4,
-    total_seconds=2.0,
-    memory_bytes=1024 * MEBIBYTE,
-    scratch_bytes=32 * MEBIBYTE,
-    output_bytes=4 * MEBIBYTE,
-)
-FOLLOWER = "import os\ndef solve(x):\n    return 2 * x if os.listdir('.') == [] else 0"
 
 
 @pytest.fixture(scope="session")
 def outside() -> Iterator[dict[str, object]]:
-    """A world-writable folder with a secret outside the box, and a port that listens."""
-    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as server:
-        Path(folder).chmod(0o777)
-        places = {"folder": folder, "secret": f"{folder}/token", "project": str(ROOT)}
-        yield {**places, "owner": os.getpid(), "port": server.getsockname()[1]}
-
-
-def lay_out(outside: dict[str, object]) -> None:
-    """The secret as it is before every program."""
-    secret = Path(str(outside["secret"]))
-    secret.write_text("secret")
-    secret.chmod(0o666)
-
-
-def state(outside: dict[str, object]) -> object:
-    """What a program must not change: the secret, its mode and times, the folder, our limits' reachability."""
-    secret, folder = Path(str(outside["secret"])), Path(str(outside["folder"]))
-    found = secret.stat()
-    return (
-        secret.read_text(),
-        found.st_mode,
-        found.st_mtime_ns,
-        found.st_nlink,
-        sorted(path.name for path in folder.iterdir()),
-    )
+    with outside_places() as places:
+        yield places
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_programs_get_nothing(sandbox: Sandbox, outside: dict[str, object], name: str) -> None:
     lay_out(outside)
-    library = Path(os.__file__).read_bytes()
     before, start = state(outside), time.monotonic()
     calls = Calls(program=fill(HOSTILE[name], outside), entry_point="solve", inputs=INPUTS, limits=LIMITS)
-    result = sandbox.run_calls(calls, is_double)
+    sandbox.run_calls(Calls(program=FOLLOWER, entry_point="solve", inputs=INPUTS), is_double)  # its server is there
+    with own_group(processes.of(sandbox)) as group:
+        result = sandbox.run_calls(calls, is_double)
+        assert group is None or becomes_true(lambda: members(group) <= processes.of(sandbox)), "something still runs"
     assert result.outcome is not Outcome.PASSED
     assert time.monotonic() - start < 30
     assert state(outside) == before
-    assert Path(os.__file__).read_bytes() == library
     follower = sandbox.run_calls(Calls(program=FOLLOWER, entry_point="solve", inputs=INPUTS), is_double)
     assert follower.outcome is Outcome.PASSED, follower
 

@@ -19,8 +19,8 @@ from ft_eval.sandbox.sandbox import Sandbox
 from ft_eval.sandbox.wire import encode
 from tests.conftest import ROOT
 from tests.sandbox import processes
+from tests.sandbox.corpus import INPUTS, is_double
 from tests.sandbox.processes import are_gone, becomes_true, is_running
-from tests.sandbox.test_honest import INPUTS, is_double
 
 GOOD = Calls(program="def solve(x):\n    return 2 * x", entry_point="solve", inputs=INPUTS)
 ENDLESS = """

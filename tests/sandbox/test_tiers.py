@@ -15,7 +15,7 @@ from ft_eval.sandbox.records import Calls, Outcome, SandboxSettings, Tier
 from ft_eval.sandbox.sandbox import Sandbox
 from ft_eval.sandbox.server import ServerError
 from tests.conftest import ROOT
-from tests.sandbox.test_honest import INPUTS, is_double
+from tests.sandbox.corpus import INPUTS, is_double
 
 GOOD = Calls(program="def solve(x):\n    return 2 * x", entry_point="solve", inputs=INPUTS)
 FORBID = """
@@ -136,3 +136,17 @@ def test_a_program_that_never_got_ready_is_no_verdict(sandbox: Sandbox, monkeypa
         with pytest.raises(SandboxError, match=r"nothing was scored.*JSONDecodeError"):
             sandbox.run_calls(GOOD, is_double)
     assert sandbox.run_calls(GOOD, is_double).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize("tier", ["ns", "ll"])
+def test_a_tier_is_had_by_an_owner_whose_process_id_is_1(sandbox: Sandbox, tier: str) -> None:
+    """In a container ft-eval is often process 1, and so is a program in a namespace of its own."""
+    if sandbox.tier != tier:
+        pytest.skip("one tier's turn is enough")
+    alone = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no PID namespace may be made here")
+    code = FORBID.replace("\nprogram = [", "\nimport os; assert os.getpid() == 1\nprogram = [")
+    command = [*alone, sys.executable, "-c", code, str(ROOT), tier, "vhangup"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.startswith(f"{tier}: ")
