@@ -12,7 +12,8 @@ def check_generation_kwargs(gen_kwargs: Mapping[str, Any]) -> None:
     Raises:
         TaskError: one is off; it is named, with what was got and what was expected.
     """
-    for name, value in gen_kwargs.items():
+    for key, value in gen_kwargs.items():
+        name = key if isinstance(key, str) else _short(key)
         if name not in _GENERATION_KWARGS:
             near, known = did_you_mean(name, _GENERATION_KWARGS), ", ".join(sorted(_GENERATION_KWARGS))
             raise TaskError(f"generation_kwargs has {name}, which this backend does not have{near}; it has {known}")

@@ -98,7 +98,12 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
 
     def from_string(self, source: Any, *_: Any, **__: Any) -> Any:
         """The template, compiled once: lm-eval asks anew for every document."""
-        return self._compiled(source)
+        try:
+            return self._compiled(source)
+        except TemplateError:
+            raise
+        except Exception as error:  # nested too deep for jinja2's parser or for Python's
+            raise TemplateRuntimeError(f"can't be compiled: {type(error).__name__}: {error}") from error
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)

@@ -6,6 +6,7 @@ is mended, and the default suite replays it.
 """
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
@@ -58,7 +59,11 @@ def _fuzz(name: str, num_runs: int, seed: int, keep: Path) -> None:
     started = time.monotonic()
 
     def one(data: bytes) -> None:
-        counts[targets.run(target, data)] += 1
+        try:
+            counts[targets.run(target, data)] += 1
+        except BaseException:
+            (keep / f"{name}-{hashlib.sha256(data).hexdigest()[:12]}").write_bytes(data)
+            raise
         if counts.total() == num_runs:
             seconds = time.monotonic() - started
             row = {"target": name, "inputs": num_runs, "taken": counts[True], "refused": counts[False]}
