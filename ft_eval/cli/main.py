@@ -21,6 +21,7 @@ from ft_eval.cli.convert import convert
 from ft_eval.cli.fetch import fetch
 from ft_eval.cli.gate import gate
 from ft_eval.cli.lm_eval import lm_eval
+from ft_eval.cli.planning import make_plan_command
 from ft_eval.cli.probe import probe
 from ft_eval.cli.report import report
 from ft_eval.cli.run import run
@@ -63,6 +64,7 @@ def cli() -> None:
 
     \b
     ft-eval run --ckpt ckpts/ --tasks gsm8k,humaneval_plus    evaluate checkpoints
+    ft-eval plan --ckpt ckpts/ --tasks gsm8k                 write down beforehand what a run will do
     ft-eval report                                           write report.html of the latest run
     ft-eval gate --policy policy.toml                        hold the latest run to a policy, for CI
     ft-eval score samples.jsonl --task humaneval_plus        score programs that were written elsewhere
@@ -73,7 +75,7 @@ def cli() -> None:
     """  # noqa: D301 — click's \b keeps the lines apart
 
 
-for command in (run, report, gate, score, probe, tasks, fetch, toy, convert, lm_eval):
+for command in (run, make_plan_command(run), report, gate, score, probe, tasks, fetch, toy, convert, lm_eval):
     cli.add_command(command)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from ft_eval.cli.options import Number, parse_names
+from ft_eval.cli.planning import read_registration
 
 _FILE = click.Path(path_type=Path)
 
@@ -34,13 +35,15 @@ _FILE = click.Path(path_type=Path)
     metavar="POINTS",
     help="Differences inside ±POINTS make no practical difference: what is shown to be inside is called equivalent.",
 )
-def report(
+@click.option("--plan", "plan_file", type=_FILE, metavar="FILE", help="A plan to hold the runs to; default: their own.")
+def report(  # noqa: PLR0917 — click passes every option by name
     runs: tuple[Path, ...],
     output_dir: Path | None,
     form: str,
     primary: tuple[str, ...],
     checkpoints_file: Path | None,
     margin: float | None,
+    plan_file: Path | None,
 ) -> None:
     """Write report.html, and beside it the scores in five formats and all samples as Parquet.
 
@@ -54,16 +57,16 @@ def report(
     if not names and checkpoints_file is not None:
         names = load_checkpoints(checkpoints_file).primary
     folders = list(runs) or [latest_run()]
-    terms = Terms(primary=names, margin_points=margin)
+    terms, plan = Terms(primary=names, margin_points=margin), read_registration(plan_file)
     stores = [RunStore.open(folder) for folder in folders]
     if form == "text":
         from ft_eval.cli.verdicts import print_verdicts
 
-        print_verdicts(build_report(stores, terms=terms))
+        print_verdicts(build_report(stores, terms=terms, registration=plan))
         return
     target = output_dir or folders[0]
     with recorded_runs(stores, target / "samples.parquet") as recorded:
-        built = build_report(recorded, terms=terms)
+        built = build_report(recorded, terms=terms, registration=plan)
     for path in (*write_report(built, target), target / "samples.parquet"):
         click.echo(str(path))
 

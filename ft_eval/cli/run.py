@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ft_eval.cli.options import Number, Whole, parse_batch_size, parse_limit, parse_names
+from ft_eval.cli.planning import read_registration, say_deviations, take_flags, write_plan
 
 _FOLDER = click.Path(file_okay=True, path_type=Path)
 _SECONDS_BETWEEN_LINES = 15.0
@@ -64,6 +65,15 @@ _SECONDS_BETWEEN_LINES = 15.0
 @click.option("--primary", multiple=True, metavar="A,B", help="The tasks and groups that the verdict is about.")
 @click.option(
     "--margin", type=Number(), metavar="POINTS", help="Differences inside ±POINTS make no practical difference."
+)
+@click.option(
+    "--plan",
+    "plan_file",
+    type=_FOLDER,
+    metavar="FILE",
+    is_eager=True,
+    callback=take_flags,
+    help="Do what `ft-eval plan` wrote down; flags given beside it stand before it.",
 )
 @click.option("--batch-size", "-b", default="auto", show_default=True, metavar="N", help="Rows in one forward pass.")
 @click.option("--no-prefix-cache", is_flag=True, help="Compute what requests share for each of them again.")
@@ -123,6 +133,7 @@ def run(  # noqa: PLR0917 — click passes every option by name
     reruns_baseline: bool,
     primary: tuple[str, ...],
     margin: float | None,
+    plan_file: Path | None,
     batch_size: str,
     no_prefix_cache: bool,
     compile_: str,
@@ -136,6 +147,7 @@ def run(  # noqa: PLR0917 — click passes every option by name
     allow_unsafe_code: bool,
     skip_gold_check: bool,
     dry_run: bool,
+    plan_to: Path | None = None,
 ) -> None:
     """Evaluate checkpoints on tasks.
 
@@ -169,12 +181,17 @@ def run(  # noqa: PLR0917 — click passes every option by name
         reruns_baseline=reruns_baseline,
         primary=parse_names(primary),
         margin_points=margin,
+        registered=read_registration(plan_file),
         dtype=dtype,
         engine=_engine(batch_size, device, compile_, prefix_cache=not no_prefix_cache, num_verified=num_verified),
         source=source,
         command=shlex.join(["ft-eval", *sys.argv[1:]]),
     )
     planned = plan_run(options)
+    if plan_to is not None:
+        write_plan(planned, plan_to)
+        return
+    say_deviations(planned)
     if dry_run:
         show_plan(planned)
         return

@@ -37,11 +37,11 @@ def show_plan(planned: PlannedRun) -> None:
     table.add_section()
     table.add_row("total", f"{len(planned.plan.jobs)} jobs", "", "", *(f"{n:,}" for n in totals))
     console().print(table)
-    _show_foresight(foresee(planned.plan))
+    show_foresight(foresee(planned.plan))
     click.echo(f"run id {planned.plan.run_id}; nothing was written")
 
 
-def _show_foresight(found: Foresight) -> None:
+def show_foresight(found: Foresight) -> None:
     """Print the smallest differences that the run could find; nothing where it compares nothing."""
     if not found.tasks:
         return

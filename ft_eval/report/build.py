@@ -59,7 +59,7 @@ def build_report(
         StoreError: a run can't be read.
     """
     catalog = make_catalog(stores)
-    terms = _with_labels(with_declared(terms, stores), catalog)
+    terms = _with_labels(with_declared(terms, stores, registration), catalog)
     check_terms(terms, [*catalog.tasks, *(group.name for group in catalog.groups)])
     matchups, usages, picks = match_up(catalog.contenders), make_usage_rows(catalog), Picks()
     panels = tuple(_panel(catalog, matchup, number, terms, picks) for number, matchup in enumerate(matchups, start=1))
@@ -93,10 +93,11 @@ def build_report(
     )
 
 
-def with_declared(terms: Terms, stores: Sequence[RunReader]) -> Terms:
-    """The terms with what they leave open as the runs' plans declared it."""
-    primary = tuple(dict.fromkeys(name for store in stores for name in store.plan.primary))
-    margins = [store.plan.margin_points for store in stores if store.plan.margin_points is not None]
+def with_declared(terms: Terms, stores: Sequence[RunReader], registration: Registration | None) -> Terms:
+    """The terms with what they leave open as the plan, or else the runs themselves, declared it."""
+    plans = [registration] if registration else [store.plan for store in stores]
+    primary = tuple(dict.fromkeys(name for plan in plans for name in plan.primary))
+    margins = [plan.margin_points for plan in plans if plan.margin_points is not None]
     return Terms(
         primary=terms.primary or primary,
         margin_points=terms.margin_points if terms.margin_points is not None else min(margins, default=None),

@@ -104,10 +104,12 @@ def _state(job: Job, begun: Mapping[str, Job]) -> str:
 
 
 def _differences(job: Job, other: Job) -> list[tuple[str, str, str]]:
+    """Another limit makes other data, which is not said again."""
     before, after = job.identity, other.identity
-    return [
-        (words, _text(job, part), _text(other, part)) for part, words in _WORDS.items() if before[part] != after[part]
-    ]
+    parts = [part for part in _WORDS if before[part] != after[part]]
+    if "limit" in parts:
+        parts = [part for part in parts if part != "dataset_digest"]
+    return [(_WORDS[part], _text(job, part), _text(other, part)) for part in parts]
 
 
 def _text(job: Job, part: str) -> str:

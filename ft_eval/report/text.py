@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ft_eval.report.formats import NONE, count, interval, one_line, p_value, percent, score, signed, unsigned
 from ft_eval.report.scores import ScoreRecord, score_records
+from ft_eval.report.section_words import section_lines
 from ft_eval.report.tables import Report, RowKind, Unit
 from ft_eval.stats import Verdict
 
@@ -51,7 +52,7 @@ def summary_rows(report: Report) -> tuple[SummaryRow, ...]:
 
 def summary_lines(report: Report) -> tuple[str, ...]:
     """The verdict sentence, and below it what a reader must know: stamps, notes and the other sentences."""
-    rest = (*report.stamps, *report.notes, *report.summary.lines)
+    rest = (*report.stamps, *report.notes, *report.summary.lines, *section_lines(report))
     return tuple(map(one_line, (report.summary.headline, *rest)))
 
 

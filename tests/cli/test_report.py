@@ -50,11 +50,11 @@ def test_a_margin_and_a_family_that_fit_nothing_are_refused(folder):
     with pytest.raises(ReportError, match="did you mean mbpp"):
         call(folder, "--primary", "mbbp")
     with pytest.raises(ReportError, match="margin"):
-        call(folder, "--margin", "-1")
+        call(folder, "--margin", "0")
 
 
 def test_html_writes_the_files_with_the_declared_terms(folder):
-    assert len(call(folder, "--primary", "mbpp", "--margin", "2").splitlines()) == 5
+    assert len(call(folder, "--primary", "mbpp", "--margin", "2").splitlines()) == 9
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "inside ±2 points" in page
     assert "is better than base on mbpp" in page
