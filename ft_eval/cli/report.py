@@ -36,6 +36,11 @@ _FILE = click.Path(path_type=Path)
     help="Differences inside ±POINTS make no practical difference: what is shown to be inside is called equivalent.",
 )
 @click.option("--plan", "plan_file", type=_FILE, metavar="FILE", help="A plan to hold the runs to; default: their own.")
+@click.option(
+    "--reference",
+    type=click.Choice(["paper"]),
+    help="Published figures to stand beside your own: those of the paper that a stored source confirms.",
+)
 def report(  # noqa: PLR0917 — click passes every option by name
     runs: tuple[Path, ...],
     output_dir: Path | None,
@@ -44,6 +49,7 @@ def report(  # noqa: PLR0917 — click passes every option by name
     checkpoints_file: Path | None,
     margin: float | None,
     plan_file: Path | None,
+    reference: str | None,
 ) -> None:
     """Write report.html, and beside it the scores in five formats and all samples as Parquet.
 
@@ -62,11 +68,11 @@ def report(  # noqa: PLR0917 — click passes every option by name
     if form == "text":
         from ft_eval.cli.verdicts import print_verdicts
 
-        print_verdicts(build_report(stores, terms=terms, registration=plan))
+        print_verdicts(build_report(stores, terms=terms, registration=plan, reference=reference or ""))
         return
     target = output_dir or folders[0]
     with recorded_runs(stores, target / "samples.parquet") as recorded:
-        built = build_report(recorded, terms=terms, registration=plan)
+        built = build_report(recorded, terms=terms, registration=plan, reference=reference or "")
     for path in (*write_report(built, target), target / "samples.parquet"):
         click.echo(str(path))
 

@@ -19,7 +19,7 @@ def make_forests(rows: Sequence[TaskRow], latents: Sequence[Contender]) -> tuple
     found = [(row, cell) for row in shown for cell in row.primary.cells if _has_interval(cell)]
     if not found:
         return ()
-    bands = [(-_unseen(cell), _unseen(cell)) for _, cell in found]
+    bands = [(-band, band) for row, cell in found for band in (_unseen(cell), _noise(row))]
     scale = _Scale([*(_ends(cell) for _, cell in found), *bands])
     plots = [(latent.label, [(row, cell) for row, cell in found if cell.label == latent.label]) for latent in latents]
     return tuple(
@@ -49,12 +49,12 @@ class _Scale:
     @property
     def ticks(self) -> tuple[ForestTick, ...]:
         """Round numbers inside the axis, zero among them."""
-        step = _round_step((self.high - self.low) / _MAX_TICKS)
+        step = round_step((self.high - self.low) / _MAX_TICKS)
         numbers = range(math.ceil(self.low / step), math.floor(self.high / step) + 1)
         return tuple(ForestTick(position=self.position(n * step), text=_tick_text(n * step)) for n in numbers)
 
 
-def _round_step(least: float) -> float:
+def round_step(least: float) -> float:
     """The smallest of 1, 2, 5 times a power of ten that is not below `least`."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= least)
@@ -80,9 +80,16 @@ def _unseen(cell: Cell) -> float:
     return 0.0 if found is None or math.isnan(found.difference) else found.points
 
 
+def _noise(row: TaskRow) -> float:
+    """What reruns of the baseline stay below 95 times in 100, in points; 0 where it was not run again."""
+    floor = row.primary.noise_floor
+    return 0.0 if floor is None or math.isnan(floor.percentile_95) else 100.0 * floor.percentile_95
+
+
 def _bar(row: TaskRow, cell: Cell, scale: _Scale) -> ForestBar:
     assert cell.comparison is not None, "only cells with an interval are drawn"
-    (low, high), difference, unseen = _ends(cell), cell.comparison.paired.difference, _unseen(cell)
+    (low, high), difference = _ends(cell), cell.comparison.paired.difference
+    unseen, noise = _unseen(cell), _noise(row)
     return ForestBar(
         name=row.name,
         text=signed(difference.mean, Unit.POINTS),
@@ -91,4 +98,5 @@ def _bar(row: TaskRow, cell: Cell, scale: _Scale) -> ForestBar:
         mean=scale.position(100.0 * difference.mean),
         high=scale.position(high),
         unseen=(scale.position(-unseen), scale.position(unseen)) if unseen else None,
+        noise=(scale.position(-noise), scale.position(noise)) if noise else None,
     )

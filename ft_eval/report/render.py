@@ -6,6 +6,7 @@ output stays text by construction. The templates run in jinja2's sandbox, and an
 
 import base64
 import hashlib
+import math
 import re
 from pathlib import Path
 
@@ -15,13 +16,14 @@ from markupsafe import Markup
 
 from ft_eval.report import formats
 from ft_eval.report.catalog import policy_text
+from ft_eval.report.charts import cost_chart, line_chart
 from ft_eval.report.every_eval_ever import FOLDER, every_eval_ever_files
 from ft_eval.report.explorer_data import pack
 from ft_eval.report.exports import to_csv, to_json, to_latex, to_markdown, to_parquet
 from ft_eval.report.tables import Report
 from ft_eval.report.words import gain_interval_text
 from ft_eval.resources import templates_dir
-from ft_eval.stats import Verdict
+from ft_eval.stats import VarianceSplit, Verdict
 from ft_eval.store.files import make_folder, write_atomically
 
 MARKS = {Verdict.BETTER: "▲", Verdict.WORSE: "▼", Verdict.EQUIVALENT: "◆", Verdict.UNRESOLVED: "○"}
@@ -94,9 +96,11 @@ def page_environment() -> ImmutableSandboxedEnvironment:
         bits=formats.bits,
         bits_per_token=formats.bits_per_token,
         breakable=_breakable,
+        cost_chart=cost_chart,
         count=formats.count,
         gain_interval=gain_interval_text,
         interval=formats.interval,
+        line_chart=line_chart,
         magnitude=formats.magnitude,
         mark=_mark,
         nats=_nats,
@@ -108,6 +112,7 @@ def page_environment() -> ImmutableSandboxedEnvironment:
         seconds=formats.seconds,
         signed=formats.signed,
         unsigned=formats.unsigned,
+        variance_total=_variance_total,
     )
     return environment
 
@@ -123,6 +128,12 @@ def _breakable(name: str) -> Markup:
     """A name that may go on in the next line after an underscore or a slash, and nowhere else."""
     pieces = re.split("(?<=[_/])", formats.one_line(name))
     return Markup("<wbr>").join(pieces)
+
+
+def _variance_total(split: VarianceSplit) -> float:
+    """The variance of the mean from all sources that show a spread; none counts below 0."""
+    parts = [part.variance / part.num_units for part in split.components]
+    return sum(part for part in parts if not math.isnan(part))
 
 
 def _mark(verdict: str) -> str:

@@ -157,6 +157,8 @@ class ForestBar:
     high: float
     unseen: tuple[float, float] | None
     """The band around zero of differences that the run would mostly have missed; None where that is not known."""
+    noise: tuple[float, float] | None = None
+    """The band that the baseline's own reruns stay in 95 times in 100; None where it was not run again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
