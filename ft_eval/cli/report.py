@@ -41,6 +41,9 @@ _FILE = click.Path(path_type=Path)
     type=click.Choice(["paper"]),
     help="Published figures to stand beside your own: those of the paper that a stored source confirms.",
 )
+@click.option(
+    "--unpaired", is_flag=True, help="Leave out documents that differ between both sides, instead of refusing."
+)
 def report(  # noqa: PLR0917 — click passes every option by name
     runs: tuple[Path, ...],
     output_dir: Path | None,
@@ -50,6 +53,7 @@ def report(  # noqa: PLR0917 — click passes every option by name
     margin: float | None,
     plan_file: Path | None,
     reference: str | None,
+    unpaired: bool,
 ) -> None:
     """Write report.html, and beside it the scores in five formats and all samples as Parquet.
 
@@ -63,7 +67,7 @@ def report(  # noqa: PLR0917 — click passes every option by name
     if not names and checkpoints_file is not None:
         names = load_checkpoints(checkpoints_file).primary
     folders = list(runs) or [latest_run()]
-    terms, plan = Terms(primary=names, margin_points=margin), read_registration(plan_file)
+    terms, plan = Terms(primary=names, margin_points=margin, unpaired=unpaired), read_registration(plan_file)
     stores = [RunStore.open(folder) for folder in folders]
     if form == "text":
         from ft_eval.cli.verdicts import print_verdicts

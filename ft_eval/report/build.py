@@ -5,7 +5,6 @@ from dataclasses import replace
 
 from ft_eval.records import Registration, TaskGroup
 from ft_eval.report.arms import make_arm_tables
-from ft_eval.report.cards import RunCard, TaskCard
 from ft_eval.report.catalog import Catalog, Matchup, RunReader, make_catalog, match_up
 from ft_eval.report.compare import Question, is_higher_better, make_metric_row
 from ft_eval.report.cost import make_asked_again, make_costs, make_job_costs
@@ -21,7 +20,9 @@ from ft_eval.report.latent import latent_notes, make_usage_rows
 from ft_eval.report.noise import make_noise_rows, make_variance_rows
 from ft_eval.report.picks import Picks
 from ft_eval.report.pooled import make_pooled
+from ft_eval.report.provenance import make_run_card, make_task_card
 from ft_eval.report.published import published_figures
+from ft_eval.report.read_jobs import refuse_other_forms
 from ft_eval.report.tables import Panel, Report, RowKind, TaskRow
 from ft_eval.report.texts import read_texts
 from ft_eval.report.trainings import make_curves, make_last_thirds
@@ -58,7 +59,9 @@ def build_report(
         ReportError: no run, no job, one checkpoint name for two sets of weights, or terms that nothing here meets.
         StoreError: a run can't be read.
     """
-    catalog = make_catalog(stores)
+    catalog = replace(make_catalog(stores), allows_unpaired=terms.unpaired)
+    if not terms.unpaired:
+        refuse_other_forms(catalog, match_up(catalog.contenders))
     terms = _with_labels(with_declared(terms, stores, registration), catalog)
     check_terms(terms, [*catalog.tasks, *(group.name for group in catalog.groups)])
     matchups, usages, picks = match_up(catalog.contenders), make_usage_rows(catalog), Picks()
@@ -82,8 +85,8 @@ def build_report(
         job_costs=make_job_costs(catalog, matchups),
         asked_again=make_asked_again(catalog),
         contenders=catalog.contenders,
-        runs=tuple(_run_card(store) for store in stores),
-        tasks=tuple(_task_card(catalog, task) for task in catalog.tasks),
+        runs=tuple(make_run_card(store) for store in stores),
+        tasks=tuple(make_task_card(catalog, task) for task in catalog.tasks),
         noise=make_noise_rows(panels, stores),
         variances=make_variance_rows(catalog, panels),
         curves=make_curves(catalog, panels),
@@ -98,7 +101,8 @@ def with_declared(terms: Terms, stores: Sequence[RunReader], registration: Regis
     plans = [registration] if registration else [store.plan for store in stores]
     primary = tuple(dict.fromkeys(name for plan in plans for name in plan.primary))
     margins = [plan.margin_points for plan in plans if plan.margin_points is not None]
-    return Terms(
+    return replace(
+        terms,
         primary=terms.primary or primary,
         margin_points=terms.margin_points if terms.margin_points is not None else min(margins, default=None),
     )
@@ -274,26 +278,3 @@ def _notes(catalog: Catalog) -> tuple[str, ...]:
     if truncated:
         notes.append(f"{count(truncated, 'prompt')} cut on the left to fit the context; see the tasks' remarks")
     return tuple(notes)
-
-
-def _run_card(store: RunReader) -> RunCard:
-    plan = store.plan
-    return RunCard(
-        run_id=plan.run_id,
-        created_at=plan.created_at,
-        command=plan.command,
-        environment=plan.environment,
-        device=plan.engine.device,
-        batch_size=plan.engine.batch_size,
-        num_jobs=len(plan.jobs),
-        num_done=sum(store.result(job.id) is not None for job in plan.jobs),
-    )
-
-
-def _task_card(catalog: Catalog, label: str) -> TaskCard:
-    """Scoring details are said once where all contenders agree."""
-    entries = {who: entry.result for (who, task), entry in catalog.entries.items() if task == label and entry.result}
-    scoring = [(who, result.scoring) for who, result in entries.items() if result.scoring]
-    if len(scoring) > 1 and all(details == scoring[0][1] for _, details in scoring):
-        scoring = [("all", scoring[0][1])]
-    return TaskCard(task=catalog.tasks[label], scoring=tuple(scoring))

@@ -96,6 +96,8 @@ class Catalog:
     """By (contender's label, task's label)."""
     reruns: Mapping[tuple[str, str], Entry] = field(default_factory=dict)
     """By the same, the job that answers again what the contender's own does."""
+    allows_unpaired: bool = False
+    """Whether what does not pair is shown and left out, instead of being refused."""
     shelf: Shelf = field(default_factory=dict)
     """Item scores by the same, kept while samples pass by for what joins several contenders."""
 

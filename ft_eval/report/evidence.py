@@ -16,15 +16,11 @@ from ft_eval.report.catalog import AGAIN, Catalog, Entry, ItemScores, Matchup, z
 from ft_eval.report.formats import count, one_line
 from ft_eval.report.frames import (
     ITEM,
-    Samples,
     chance_of_guessing,
     draw_matrix,
-    item_frame,
     metric_column,
-    read_samples,
 )
-from ft_eval.report.pairing import Pairing, pair_items
-from ft_eval.report.tables import Contender
+from ft_eval.report.read_jobs import PairedJobs, ReadJob, job_notes, pair_jobs, read_job, refuse_other_content
 
 _TOLERANCE = 1e-6
 Key = tuple[str, str]
@@ -82,16 +78,6 @@ class Evidence:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """One contender's samples of the task."""
-
-    contender: Contender
-    entry: Entry
-    samples: Samples
-    items: pd.DataFrame
-
-
 def gather_evidence(catalog: Catalog, matchup: Matchup, label: str) -> Evidence:
     """Read the samples of every contender of the panel on one task.
 
@@ -101,9 +87,11 @@ def gather_evidence(catalog: Catalog, matchup: Matchup, label: str) -> Evidence:
     contenders = [c for c in (matchup.baseline, *matchup.latents) if c is not None]
     task = catalog.tasks[label]
     entries = {contender: catalog.entry(contender, label) for contender in contenders}
-    jobs = [job for who, entry in entries.items() if (job := _read(entry, who, task.cluster_field))]
+    jobs = [job for who, entry in entries.items() if (job := read_job(entry, who, task.cluster_field))]
     metrics = _order_metrics(task.metric, jobs)
     pairings, zero_pairings = _pair(jobs, matchup), _pair_with_zero(jobs, matchup)
+    if not catalog.allows_unpaired:
+        refuse_other_content([*pairings.values(), *zero_pairings.values()], label)
     scores = {(job.contender.label, m): values for job in jobs for m in metrics if len(values := _scores(job, m))}
     again = _rerun(catalog, jobs, matchup, label)
     catalog.shelf.update(
@@ -113,7 +101,7 @@ def gather_evidence(catalog: Catalog, matchup: Matchup, label: str) -> Evidence:
             if (kept := _keep(job, task.metric))
         }
     )
-    reruns = {who: _paired(jobs[0], job) for who, job in again.items()}
+    reruns = {who: pair_jobs(jobs[0], job) for who, job in again.items()}
     aggregates = {
         (job.contender.label, m): aggregate for job in jobs for m in metrics if (aggregate := _aggregate(job, m))
     }
@@ -132,19 +120,12 @@ def gather_evidence(catalog: Catalog, matchup: Matchup, label: str) -> Evidence:
     )
 
 
-def _read(entry: Entry | None, contender: Contender, cluster_field: str | None) -> _Job | None:
-    if entry is None or entry.result is None:
-        return None
-    samples = read_samples(entry.store.samples(entry.job.id), cluster_field)
-    return _Job(contender=contender, entry=entry, samples=samples, items=item_frame(samples))
-
-
-def _rerun(catalog: Catalog, jobs: Sequence[_Job], matchup: Matchup, label: str) -> dict[str, _Job]:
+def _rerun(catalog: Catalog, jobs: Sequence[ReadJob], matchup: Matchup, label: str) -> dict[str, ReadJob]:
     """The job that answers again what the baseline's does, by a label of its own; empty where either is not done."""
     if not jobs or jobs[0].contender is not matchup.baseline:
         return {}
     baseline = jobs[0].contender
-    job = _read(catalog.reruns.get((baseline.label, label)), baseline, catalog.tasks[label].cluster_field)
+    job = read_job(catalog.reruns.get((baseline.label, label)), baseline, catalog.tasks[label].cluster_field)
     return {} if job is None else {baseline.label + AGAIN: job}
 
 
@@ -154,40 +135,31 @@ def _state(entry: Entry | None) -> str:
     return "not finished" if entry.result is None else "done"
 
 
-def _order_metrics(primary: str, jobs: Sequence[_Job]) -> tuple[str, ...]:
+def _order_metrics(primary: str, jobs: Sequence[ReadJob]) -> tuple[str, ...]:
     found = {name for job in jobs for name in job.samples.metrics}
     found.update(name for job in jobs if job.entry.result for name in job.entry.result.metrics)
     return (primary, *sorted(found - {primary}))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Paired:
-    """Two jobs and the items that they share."""
-
-    baseline: _Job
-    latent: _Job
-    pairing: Pairing
-
-
-def _pair(jobs: Sequence[_Job], matchup: Matchup) -> dict[str, _Paired]:
+def _pair(jobs: Sequence[ReadJob], matchup: Matchup) -> dict[str, PairedJobs]:
     baseline = next((job for job in jobs if job.contender is matchup.baseline), None)
     if baseline is None:
         return {}
-    return {job.contender.label: _paired(baseline, job) for job in jobs if job.contender in matchup.latents}
+    return {job.contender.label: pair_jobs(baseline, job) for job in jobs if job.contender in matchup.latents}
 
 
-def _pair_with_zero(jobs: Sequence[_Job], matchup: Matchup) -> dict[str, _Paired]:
+def _pair_with_zero(jobs: Sequence[ReadJob], matchup: Matchup) -> dict[str, PairedJobs]:
     """Each arm of a latent checkpoint with that checkpoint's arm of zeroed Z."""
     by_label = {job.contender.label: job for job in jobs}
     zeros = {job.contender.label: zero_arm(job.contender, matchup.latents) for job in jobs}
     return {
-        who: _paired(by_label[zero.label], by_label[who])
+        who: pair_jobs(by_label[zero.label], by_label[who])
         for who, zero in zeros.items()
         if zero is not None and zero.label in by_label
     }
 
 
-def _keep(job: _Job, metric: str) -> ItemScores | None:
+def _keep(job: ReadJob, metric: str) -> ItemScores | None:
     """What `noise.py` and `trainings.py` need of a job; None where no item has the metric."""
     column = metric_column(metric)
     if column not in job.items:
@@ -203,18 +175,14 @@ def _keep(job: _Job, metric: str) -> ItemScores | None:
     )
 
 
-def _paired(baseline: _Job, latent: _Job) -> _Paired:
-    return _Paired(baseline=baseline, latent=latent, pairing=pair_items(baseline.items, latent.items))
-
-
-def _scores(job: _Job, metric: str) -> NDArray[np.float64]:
+def _scores(job: ReadJob, metric: str) -> NDArray[np.float64]:
     column = metric_column(metric)
     if column not in job.items:
         return np.empty(0)
     return job.items[column].dropna().to_numpy(dtype=np.float64)
 
 
-def _aggregate(job: _Job, metric: str) -> Aggregate | None:
+def _aggregate(job: ReadJob, metric: str) -> Aggregate | None:
     """The task's own score, where it is not the mean over items nor over samples."""
     result, items = job.entry.result, _scores(job, metric)
     if result is None or metric not in result.metrics:
@@ -227,7 +195,7 @@ def _aggregate(job: _Job, metric: str) -> Aggregate | None:
     return Aggregate(score=score, stderr=result.stderrs.get(metric, math.nan), n=result.num_samples)
 
 
-def _means(job: _Job, metric: str, items: NDArray[np.float64]) -> list[float]:
+def _means(job: ReadJob, metric: str, items: NDArray[np.float64]) -> list[float]:
     """What a mean could be: over items, over samples, or over samples with the unscored ones as 0."""
     if not len(items):
         return []
@@ -235,11 +203,11 @@ def _means(job: _Job, metric: str, items: NDArray[np.float64]) -> list[float]:
     return [float(items.mean()), float(column.mean()), float(column.sum()) / len(column)]
 
 
-def _pairs_by_metric(found: Mapping[str, _Paired], metrics: Sequence[str]) -> dict[Key, Pairs]:
+def _pairs_by_metric(found: Mapping[str, PairedJobs], metrics: Sequence[str]) -> dict[Key, Pairs]:
     return {(who, m): pairs for who, paired in found.items() for m in metrics if (pairs := _pairs(paired, m))}
 
 
-def _pairs(paired: _Paired, metric: str) -> Pairs | None:
+def _pairs(paired: PairedJobs, metric: str) -> Pairs | None:
     frame, names = paired.pairing.pairs, [f"{metric_column(metric)}_{side}" for side in ("baseline", "latent")]
     if not set(names) <= set(frame.columns):
         return None
@@ -258,36 +226,11 @@ def _pairs(paired: _Paired, metric: str) -> Pairs | None:
     )
 
 
-def _notes(jobs: Sequence[_Job], pairings: Mapping[str, _Paired], task: TaskSpec) -> list[str]:
+def _notes(jobs: Sequence[ReadJob], pairings: Mapping[str, PairedJobs], task: TaskSpec) -> list[str]:
     notes = [f"partial: first {count(task.limit, 'document')}"] if task.limit is not None else []
     for job in jobs:
-        notes += _job_notes(job)
+        notes += job_notes(job)
     notes += [f"{who}: {found.pairing.note}" for who, found in pairings.items() if found.pairing.note]
     if task.cluster_field is not None and not all(job.samples.frame["has_cluster"].all() for job in jobs):
         notes.append(f"not all samples say their {one_line(task.cluster_field)}, so items are taken as independent")
-    return notes
-
-
-def _job_notes(job: _Job) -> list[str]:
-    who, frame, notes = job.contender.label, job.samples.frame, []
-    if job.entry.job.task.output_type == "loglikelihood_rolling" and job.contender.latents is not None:
-        notes.append(
-            f"{who}: an average over draws from the prior, which lies below the likelihood, and far below it for long "
-            "texts: no loss of this model; `ft-eval probe --texts` gives its bounds beside the baseline's exact value"
-        )
-    if num_truncated := int(job.items["is_truncated"].sum()):
-        notes.append(
-            f"{who}: {count(num_truncated, 'prompt')} of {len(job.items):,} cut on the left to fit the context"
-        )
-    if num_unscored := int((~frame["is_scored"]).sum()):
-        reasons = "; ".join(f"{one_line(text)} ×{num}" for text, num in job.samples.errors[:3])
-        notes.append(
-            f"{who}: {count(num_unscored, 'sample')} of {len(frame):,} could not be scored and count neither as right "
-            f"nor as wrong ({reasons})"
-        )
-    if num_open := int(frame["may_flip"].sum()):
-        notes.append(
-            f"{who}: {count(num_open, 'answer')} of {len(frame):,} could change with other draws of Z, since the best "
-            "two choices are within the Monte Carlo error"
-        )
     return notes

@@ -34,6 +34,8 @@ class Samples:
     metrics: tuple[str, ...]
     errors: tuple[tuple[str, int], ...]
     """Why documents could not be scored, the most frequent reason first, with its count."""
+    num_not_finite: int = 0
+    """Samples with a score that is NaN or infinite: such a score counts as none."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ class _Columns:
     may_flip: "array[int]" = field(default_factory=lambda: array("b"))
     metrics: "dict[str, array[float]]" = field(default_factory=dict)
     errors: Counter[str] = field(default_factory=Counter)
+    num_not_finite: int = 0
 
     def append(self, sample: SampleResult, cluster: str | None) -> None:
         for name in sample.metrics.keys() - self.metrics.keys():
@@ -66,9 +69,12 @@ class _Columns:
         self.is_truncated.append(sample.num_truncated_tokens > 0)
         self.may_flip.append(sample.may_flip is True)
         for name, column_of_metric in self.metrics.items():
-            column_of_metric.append(sample.metrics.get(name, math.nan) if sample.error is None else math.nan)
+            value = sample.metrics.get(name, math.nan) if sample.error is None else math.nan
+            column_of_metric.append(value if math.isfinite(value) else math.nan)
         if sample.error is not None:
             self.errors[sample.error[:_MAX_ERROR_LENGTH]] += 1
+        elif not all(map(math.isfinite, sample.metrics.values())):
+            self.num_not_finite += 1
 
 
 def read_samples(samples: Iterable[SampleResult], cluster_field: str | None = None) -> Samples:
@@ -95,7 +101,7 @@ def read_samples(samples: Iterable[SampleResult], cluster_field: str | None = No
         **{metric_column(name): np.array(columns.metrics[name], dtype=np.float64) for name in names},
     }
     errors = sorted(columns.errors.items(), key=lambda item: (-item[1], item[0]))
-    return Samples(frame=pd.DataFrame(data), metrics=names, errors=tuple(errors))
+    return Samples(frame=pd.DataFrame(data), metrics=names, errors=tuple(errors), num_not_finite=columns.num_not_finite)
 
 
 def metric_column(metric: str) -> str:

@@ -24,6 +24,8 @@ class Pairing:
     latent_only: tuple[int, ...]
     field: str
     """The first of doc, prompt, target that differs where both have a document of one number; empty where none does."""
+    doc_id: int = -1
+    """The first document in which it does; -1 where none does."""
 
     @property
     def note(self) -> str:
@@ -31,10 +33,15 @@ class Pairing:
         num_alone = max(len(self.baseline_only), len(self.latent_only))
         if not num_alone:
             return ""
-        reason = f": the same number, another {_FIELD_NAMES[self.field]}" if self.field else ""
+        reason = f": the same number, another {self.field_name}" if self.field else ""
         sides = (("baseline", self.baseline_only), ("latent", self.latent_only))
         named = "; ".join(f"{_numbers(ids)} of the {side} only" for side, ids in sides if ids)
         return f"{len(self.pairs)} items pair by content; left out of the difference: {named}{reason}"
+
+    @property
+    def field_name(self) -> str:
+        """The field in a word."""
+        return _FIELD_NAMES.get(self.field, "")
 
 
 _FIELD_NAMES = {"doc": "document", "prompt": "prompt", "target": "target"}
@@ -49,20 +56,25 @@ def pair_items(baseline: pd.DataFrame, latent: pd.DataFrame) -> Pairing:
     pairs = pairs.sort_values("doc_id_baseline", kind="stable").reset_index(drop=True)
     baseline_only = baseline[~baseline["doc_id"].isin(pairs["doc_id_baseline"])]
     latent_only = latent[~latent["doc_id"].isin(pairs["doc_id_latent"])]
+    field, doc_id = _first_difference(baseline_only, latent_only)
     return Pairing(
         pairs=pairs,
         baseline_only=tuple(baseline_only["doc_id"].tolist()),
         latent_only=tuple(latent_only["doc_id"].tolist()),
-        field=_first_difference(baseline_only, latent_only),
+        field=field,
+        doc_id=doc_id,
     )
 
 
-def _first_difference(baseline: pd.DataFrame, latent: pd.DataFrame) -> str:
+def _first_difference(baseline: pd.DataFrame, latent: pd.DataFrame) -> tuple[str, int]:
     if baseline.empty or latent.empty:
-        return ""
+        return "", -1
     both = baseline.merge(latent, on="doc_id", suffixes=("_baseline", "_latent"))
-    differing = [name for name in CONTENT if (both[f"{name}_baseline"] != both[f"{name}_latent"]).any()]
-    return differing[0] if differing else ""
+    for name in CONTENT:
+        differs = both[f"{name}_baseline"] != both[f"{name}_latent"]
+        if differs.any():
+            return name, int(both.loc[differs, "doc_id"].min())
+    return "", -1
 
 
 def _numbers(doc_ids: tuple[int, ...]) -> str:

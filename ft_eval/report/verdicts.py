@@ -29,6 +29,9 @@ class Terms:
     margin_points: float | None = None
     """Differences inside ± this many points make no practical difference; None where nobody said."""
 
+    unpaired: bool = False
+    """Whether documents and tasks that both sides have in other forms are left out and named; else an error."""
+
     @property
     def margin(self) -> float | None:
         """The margin as a fraction."""

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ft_eval.errors import ReportError
 from ft_eval.records import Job, SampleResult, TaskGroup
-from ft_eval.report import Report, RowKind, Verdict, build_report
+from ft_eval.report import Report, RowKind, Terms, Verdict, build_report
 from ft_eval.report.tables import Cell, TaskRow, Unit
 from ft_eval.report.verdicts import Comparison
 from ft_eval.stats import compare_draws, compare_macro, compare_paired, mean_estimate
@@ -137,17 +138,57 @@ def test_items_that_do_not_pair_are_named():
     other = [
         replace(sample(LATENT, i, 1.0), prompt_hash=digest(f"{i}" if i == 4 else f"prompt gsm8k {i}")) for i in range(6)
     ]
-    report = build_report([store({BASE: [1.0] * 6, LATENT: other})])
+    run = store({BASE: [1.0] * 6, LATENT: other})
+    with pytest.raises(ReportError, match="gsm8k: document 4 has another prompt for latent than for base"):
+        build_report([run])
+    report = build_report([run], terms=Terms(unpaired=True))
     assert comparison_of(report).paired.difference.n == 5
     assert "another prompt" in only_row(report).notes[0]
 
 
 def test_no_pair_at_all_is_said_in_place_of_a_comparison():
     other = [replace(sample(LATENT, i, 1.0), doc_hash=digest(f"other {i}")) for i in range(4)]
-    cell = only_cell(build_report([store({BASE: [1.0] * 4, LATENT: other})]))
+    run = store({BASE: [1.0] * 4, LATENT: other})
+    with pytest.raises(ReportError, match="document 0 has another document"):
+        build_report([run])
+    cell = only_cell(build_report([run], terms=Terms(unpaired=True)))
     assert cell.comparison is None
     assert cell.why_empty == "no item pairs with one of the baseline"
     assert cell.score is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"num_fewshot": 0}, "gsm8k: latent ran it with 0 few-shot examples and base with 5 few-shot examples"),
+        ({"version": "2"}, "gsm8k: latent ran it with version 2 and base with version 1"),
+    ],
+)
+def test_one_task_in_two_forms_is_refused_by_name_unless_asked_for(change, said):
+    run = store({BASE: [1.0] * 4, job(latent(), task(**change)): [1.0] * 4})
+    with pytest.raises(ReportError, match=said):
+        build_report([run])
+    rows = build_report([run], terms=Terms(unpaired=True)).panels[0].rows
+    assert len(rows) == 2
+    assert all(cell.comparison is None for row in rows for cell in row.primary.cells)
+
+
+@pytest.mark.parametrize("right", [0.0, 1.0])
+def test_all_ties_and_one_item_are_a_sentence_and_no_verdict(right):
+    for n in (1, 30):
+        held = comparison_of(build_report([two_arms([right] * n, [right] * n)]))
+        assert held.verdict is Verdict.UNRESOLVED
+        assert f"No score changes on {n} item" in held.sentence
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_not_a_number_counts_as_none(value):
+    broken = [value if i == 3 else 1.0 for i in range(10)]
+    report = build_report([two_arms([1.0] * 10, broken)])
+    assert comparison_of(report).paired.difference.n == 9
+    assert any(
+        "latent: 1 sample of 10 with a score that is no finite number" in note for note in only_row(report).notes
+    )
 
 
 def test_a_limit_is_stamped():
