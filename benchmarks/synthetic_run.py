@@ -67,11 +67,12 @@ def make_plan(options: Options) -> RunPlan:
         digest=_sha256("base"),
         num_parameters=1_543_000_000,
         training_tokens=47_000_000_000,
+        flops_per_token=3_028_000_000,
     )
     latents = [
         replace(
             base, name=name, arm=Arm.LATENT, path=Path(f"/synthetic/{name}"), baseline="base", digest=_sha256(name),
-            kappa_bits=kappa, num_latent_bits=16, num_parameters=1_659_000_000,
+            kappa_bits=kappa, num_latent_bits=16, num_parameters=1_659_000_000, encoder_flops_per_token=94_000_000,
         )
         for name, kappa in (("planted", 0.5), ("null", 1.0))
     ]  # fmt: skip

@@ -1,5 +1,6 @@
 """What `ft-eval probe` does once its options are read: measure, print, write."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -8,16 +9,19 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from ft_eval.cli.display import console
+from ft_eval.errors import StoreError
 from ft_eval.probe.enumeration import check_estimator
 from ft_eval.probe.page import probe_page, synthetic_page, synthetic_table
 from ft_eval.probe.probe import ProbeOptions, enumerate_text, probe_checkpoint
+from ft_eval.probe.records import ProbeReport
 from ft_eval.probe.synthetic import measure_synthetic
 from ft_eval.probe.synthetic_training import KAPPAS_BITS, train_synthetic
 from ft_eval.probe.tables import enumeration_table, headline, report_tables
 from ft_eval.report.formats import one_line
-from ft_eval.report.probe_page import Page, Table, write_probe_page
-from ft_eval.store.codec import dump
-from ft_eval.store.files import make_folder, write_atomically
+from ft_eval.report.pages import Page, Table
+from ft_eval.report.probe_page import write_probe_page
+from ft_eval.store.codec import dump, load
+from ft_eval.store.files import make_folder, read_bounded, write_atomically
 
 _NUM_TRIALS = 2000
 _CHECKED_DRAWS = (64, 4096)
@@ -76,3 +80,22 @@ def _print(table: Table) -> None:
     for row in table.rows:
         shown.add_row(*(escape(one_line(f"{cell.text} {cell.note}".strip())) for cell in row))
     console().print(shown)
+
+
+def read_probe_pages(folders: Sequence[Path]) -> tuple[Page, ...]:
+    """The pages of the probes in these folders, to stand in a report.
+
+    Raises:
+        StoreError: a folder holds no probe.json, or one that can't be read.
+    """
+    pages = []
+    for folder in folders:
+        path = folder / "probe.json"
+        if not path.is_file():
+            raise StoreError(f"{path}: no such file; give the folder that `ft-eval probe` wrote")
+        try:
+            pages.append(probe_page(load(ProbeReport, read_bounded(path), versioned=True)))
+        except StoreError as error:
+            text = str(error)
+            raise StoreError(text if str(path) in text else f"{path}: {text}") from None
+    return tuple(pages)

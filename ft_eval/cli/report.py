@@ -1,11 +1,16 @@
 """`ft-eval report`: from runs on disk to report.html and its tables, or to a table in the terminal."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ft_eval.cli.options import Number, parse_names
 from ft_eval.cli.planning import read_registration
+
+if TYPE_CHECKING:  # heavy: loaded when a command runs
+    from ft_eval.report.pages import Page
 
 _FILE = click.Path(path_type=Path)
 
@@ -44,6 +49,14 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--unpaired", is_flag=True, help="Leave out documents that differ between both sides, instead of refusing."
 )
+@click.option(
+    "--probe",
+    "probes",
+    multiple=True,
+    type=_FILE,
+    metavar="DIR",
+    help="A folder that `ft-eval probe` wrote: its results stand in the section on Z; repeatable.",
+)
 def report(  # noqa: PLR0917 — click passes every option by name
     runs: tuple[Path, ...],
     output_dir: Path | None,
@@ -54,6 +67,7 @@ def report(  # noqa: PLR0917 — click passes every option by name
     plan_file: Path | None,
     reference: str | None,
     unpaired: bool,
+    probes: tuple[Path, ...],
 ) -> None:
     """Write report.html, and beside it the scores in five formats and all samples as Parquet.
 
@@ -68,6 +82,7 @@ def report(  # noqa: PLR0917 — click passes every option by name
         names = load_checkpoints(checkpoints_file).primary
     folders = list(runs) or [latest_run()]
     terms, plan = Terms(primary=names, margin_points=margin, unpaired=unpaired), read_registration(plan_file)
+    pages = _probe_pages(probes)
     stores = [RunStore.open(folder) for folder in folders]
     if form == "text":
         from ft_eval.cli.verdicts import print_verdicts
@@ -77,6 +92,7 @@ def report(  # noqa: PLR0917 — click passes every option by name
     target = output_dir or folders[0]
     with recorded_runs(stores, target / "samples.parquet") as recorded:
         built = build_report(recorded, terms=terms, registration=plan, reference=reference or "")
+    built = replace(built, probes=pages)
     for path in (*write_report(built, target), target / "samples.parquet"):
         click.echo(str(path))
 
@@ -94,3 +110,12 @@ def latest_run() -> Path:
     if latest is None:
         raise StoreError("no run in or under this folder; give a run's folder, or make one with `ft-eval run`")
     return latest
+
+
+def _probe_pages(folders: tuple[Path, ...]) -> "tuple[Page, ...]":
+    """Without a folder, nothing of the probe is loaded."""
+    if not folders:
+        return ()
+    from ft_eval.cli.probing import read_probe_pages
+
+    return read_probe_pages(folders)

@@ -107,3 +107,22 @@ class ModelConfig:
     def middle(self) -> int:
         """L // 2, counting from 0: the block whose keys and values see X + R."""
         return self.num_layers // 2
+
+
+def flops_per_token(config: ModelConfig) -> int:
+    """Multiplications and additions of the matrices that one token goes through, blocks and readout.
+
+    Without attention over earlier tokens, norms and lookups: a latent's row of the post-sampler is looked up, so both
+    arms of a pair have the same number. The encoder's is apart.
+    """
+    return config.num_layers * _block_flops(config) + 2 * config.hidden_size * config.vocab_size
+
+
+def encoder_flops_per_token(config: ModelConfig) -> int:
+    """The same for the encoder, which some policies run over prompts, and nothing else; 0 without a latent."""
+    return 0 if config.latent is None else _block_flops(config) + 2 * config.hidden_size * config.latent.num_bits
+
+
+def _block_flops(config: ModelConfig) -> int:
+    queries, keys = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
+    return 2 * config.hidden_size * (2 * queries + 2 * keys + 3 * config.intermediate_size)

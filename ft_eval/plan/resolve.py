@@ -11,7 +11,7 @@ from pathlib import Path
 from ft_eval.config import CheckpointEntry, CheckpointsFile, load_checkpoints
 from ft_eval.engine.loading import resolve_dtype
 from ft_eval.errors import CheckpointError, ConfigError, UsageError, did_you_mean
-from ft_eval.model.config import ModelConfig
+from ft_eval.model.config import ModelConfig, encoder_flops_per_token, flops_per_token
 from ft_eval.model.hub_json import is_there, readable
 from ft_eval.model.stored import stored_dtype
 from ft_eval.plan.facts import CheckpointFacts, checkpoint_facts
@@ -138,6 +138,8 @@ def _checkpoint(found: _Found, dtype: str) -> Checkpoint:
         num_latent_bits=config.latent.num_bits if config.latent else None,
         adapter=entry.adapter,
         num_nonfinite=found.facts.num_nonfinite,
+        flops_per_token=flops_per_token(config),
+        encoder_flops_per_token=encoder_flops_per_token(config),
     )
 
 

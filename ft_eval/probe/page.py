@@ -13,7 +13,7 @@ from ft_eval.probe.tables import (
     usage_table,
 )
 from ft_eval.report.formats import NONE, bits
-from ft_eval.report.probe_page import Bar, BarChart, Cell, Page, Section, Strip, Table
+from ft_eval.report.pages import Bar, BarChart, Cell, Page, Section, Strip, Table
 
 _USAGE = (
     "KL is what the encoder says beyond the prior. Free bits let it rise to κ at no cost, so an encoder may say the "

@@ -18,7 +18,7 @@ from ft_eval.probe.records import (
     TruthRow,
 )
 from ft_eval.report.formats import MINUS, NONE, bits, count
-from ft_eval.report.probe_page import Cell, Table
+from ft_eval.report.pages import Cell, Table
 
 BOUND = "≥"
 """Before a log-likelihood that is a lower bound, in expectation."""

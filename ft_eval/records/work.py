@@ -71,6 +71,10 @@ class Checkpoint:
     """The name of the class that runs it, where the checkpoint is in no known layout."""
     num_nonfinite: int = field(default=0, metadata={"since": 3})
     """Numbers in its weights that are NaN or infinite; 0 unless the user allowed them."""
+    flops_per_token: int = field(default=0, metadata={"since": 3})
+    """Of the matrices that one token goes through, without attention over earlier ones; 0 where it is not known."""
+    encoder_flops_per_token: int = field(default=0, metadata={"since": 3})
+    """On top of it for a prompt's tokens, where the policy asks the encoder; 0 for a baseline."""
     training_run: str | None = field(default=None, metadata={"since": 3})
     """The recipe whose training it is a moment of: what checkpoints on one curve have in common."""
     training_seed: int | None = field(default=None, metadata={"since": 3})

@@ -14,6 +14,10 @@ class CostRow:
     task: str
     """Empty for the sum over its finished tasks."""
     num_parameters: int
+    flops_per_token: int
+    """Of a generated token's matrices, without attention over earlier ones; 0 where it is not known."""
+    flops_per_prompt_token: int
+    """The same for a prompt's token: with the encoder, where the source of Z asks it."""
     num_jobs: int
     """Finished jobs."""
     seconds: float

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
-from ft_eval.records import TaskResult
+from ft_eval.records import LatentSource, TaskResult
 from ft_eval.report.cards import AskedAgain, CostRow
 from ft_eval.report.catalog import Catalog, Matchup
 from ft_eval.report.tables import Contender
+
+_ASK_THE_ENCODER = frozenset({LatentSource.POSTERIOR, LatentSource.SHUFFLED})
 
 
 def make_costs(catalog: Catalog, matchups: Sequence[Matchup]) -> tuple[CostRow, ...]:
@@ -65,13 +67,16 @@ def _ratio(catalog: Catalog, contender: Contender, baseline: Contender | None, t
 
 
 def _row(contender: Contender, task: str, results: Sequence[TaskResult], ratio: float | None) -> CostRow:
-    seconds = sum(result.seconds for result in results)
+    seconds, checkpoint = sum(result.seconds for result in results), contender.checkpoint
+    asks_encoder = contender.latents is not None and contender.latents.source in _ASK_THE_ENCODER
     num_prompt = sum(result.num_prompt_tokens for result in results)
     num_generated = sum(result.num_generated_tokens for result in results)
     return CostRow(
         label=contender.label,
         task=task,
-        num_parameters=contender.checkpoint.num_parameters,
+        num_parameters=checkpoint.num_parameters,
+        flops_per_token=checkpoint.flops_per_token,
+        flops_per_prompt_token=checkpoint.flops_per_token + asks_encoder * checkpoint.encoder_flops_per_token,
         num_jobs=len(results),
         seconds=seconds,
         num_prompt_tokens=num_prompt,

@@ -56,7 +56,7 @@ def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
 
 def render_html(report: Report) -> str:
     """The page, the same for the same report."""
-    style = _part("_style.css.j2") + _part("_explorer.css.j2")
+    style = "".join(map(_part, ("_style.css.j2", "_explorer.css.j2", "_probe.css.j2")))
     script = _part("_marks.js") + _part("_explorer.js")
     packed = None if report.explorer is None else pack(report.explorer)
     policy = content_policy(style, script if packed else "")

@@ -21,6 +21,7 @@ from enum import StrEnum
 from ft_eval.records import Checkpoint, LatentPolicy, PromptUsage
 from ft_eval.report.cards import AskedAgain, CostRow, RunCard, TaskCard
 from ft_eval.report.explored import Explorer
+from ft_eval.report.pages import Page
 from ft_eval.report.sections import CurveChart, LastThird, NoiseRow, PlanCard, PublishedFigure, VarianceRow
 from ft_eval.report.units import Unit as Unit  # noqa: PLC0414 — tables are where others look for it
 from ft_eval.report.verdicts import Comparison, Family, Pooled, Terms
@@ -280,3 +281,5 @@ class Report:
     """What was declared beforehand and what became of it; None where no plan was written."""
     published: tuple[PublishedFigure, ...] = ()
     """Empty unless asked for."""
+    probes: tuple[Page, ...] = ()
+    """What `ft-eval probe` found about latent checkpoints of these runs; empty unless given."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ft_eval.records import Verification
+from ft_eval.records import LatentPolicy, LatentSource, Verification
 from ft_eval.report import build_report
 from ft_eval.report.render import render_html
 from tests.report.fakes import FakeStore, baseline, job, latent, store, task
@@ -62,3 +62,14 @@ def test_what_was_asked_again_adds_up_per_checkpoint_and_is_on_the_page():
     page = Page(render_html(build_report([fake])))
     (table,) = [table for table in page.tables if table.caption == "Answers that were asked for again"]
     assert [(one.heading, one.numbers) for one in table.rows[1:]] == [("latent", [3e-5])]
+
+
+def test_a_prompts_token_goes_through_the_encoder_where_z_comes_from_it():
+    spec, base = task(), baseline(flops_per_token=1000)
+    used = latent(flops_per_token=1000, encoder_flops_per_token=40)
+    arms = [job(used, spec, latents=LatentPolicy(source=source)) for source in LatentSource]
+    costs = build_report([store({job(base, spec): [1.0], **{arm: [1.0] for arm in arms}})]).costs
+    found = {cost.label: (cost.flops_per_token, cost.flops_per_prompt_token) for cost in costs}
+    asked = {LatentSource.POSTERIOR, LatentSource.SHUFFLED}
+    expected = {f"latent {source}": (1000, 1040 if source in asked else 1000) for source in LatentSource}
+    assert found == {"base": (1000, 1000), **expected}

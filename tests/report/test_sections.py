@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 
 from ft_eval.report import Report, build_report, render_html
+from ft_eval.report.pages import Bar, BarChart, Cell, Page, Section, Table
 from ft_eval.report.sections import Deviation, NoiseRow, PlanCard, VarianceRow
 from ft_eval.report.tables import Unit
 from ft_eval.stats import noise_floor
 from ft_eval.stats.variance import split_nested
 from tests.report.fakes import baseline, job, latent, store, task
-from tests.report.page import Page
+from tests.report.page import Page as ReadPage
 
 HOSTILE = "<script>alert(1)</script>\u202e"
 
@@ -22,8 +23,8 @@ def small() -> Report:
     )
 
 
-def page_of(report: Report) -> Page:
-    return Page(render_html(report))
+def page_of(report: Report) -> ReadPage:
+    return ReadPage(render_html(report))
 
 
 def text_of(report: Report) -> str:
@@ -89,3 +90,18 @@ def test_the_command_and_the_terms_are_there_to_be_typed_again():
     text = text_of(small())
     assert "ft-eval run checkpoints.toml --tasks gsm8k" in text
     assert "ft-eval report RUN" in text
+
+
+def test_a_probes_sections_stand_under_z_with_ids_of_their_own():
+    bar = Bar(label="0" + HOSTILE, value=0.5, text="0.5")
+    table = Table(caption="KL", heads=("Bit", "KL"), rows=((Cell(text="0"), Cell(text="0.5", value=0.5)),))
+    section = Section(
+        heading="Is Z used?", anchor="usage", charts=(BarChart(title="KL", bars=(bar,)),), tables=(table,)
+    )
+    probe = Page(title="What Z does", eyebrow="seed 1", headline="Z is used.", sections=(section,), notices=(HOSTILE,))
+    page = page_of(replace(small(), probes=(probe, probe)))
+    ids = [value for value in page.attributes("id") if value]
+    assert {"probe-1-usage", "probe-2-usage"} <= set(ids)
+    assert len(set(ids)) == len(ids)
+    assert [table.rows[-1].numbers for table in page.tables if table.caption == "KL"] == [[0.5], [0.5]]
+    assert HOSTILE.replace("\u202e", "\\u202e") in page.text
