@@ -5,6 +5,7 @@ It is given token ids and gives back text or nats. It knows no task, no prompt f
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from typing import TypeVar
 
 import torch
@@ -12,7 +13,7 @@ import torch
 from ft_eval.engine.generate import Decoder, generate
 from ft_eval.engine.graphs.runner import GraphCompiler
 from ft_eval.engine.latents import LatentSampler
-from ft_eval.engine.memory import batch_limits, halved, is_out_of_memory, prefix_bytes
+from ft_eval.engine.memory import SharedLimits, batch_limits, is_out_of_memory, prefix_bytes
 from ft_eval.engine.prefix_store import PrefixStore
 from ft_eval.engine.requests import BatchLimits, Completion, GenerationRequest, Loglikelihood, ScoringRequest
 from ft_eval.engine.score import Scorer
@@ -41,7 +42,6 @@ class Engine:
         *,
         latents: LatentPolicy | None,
         options: EngineOptions,
-        store: PrefixStore | None = None,
         steps: StepCompiler | None = None,
     ) -> None:
         self.model = model
@@ -49,24 +49,24 @@ class Engine:
         self.latents = latents
         self.options = options
         self._sampler = LatentSampler(model, latents)
-        self._limits = batch_limits(model, options)
-        self._store = store
-        if store is None and options.prefix_cache and isinstance(model, Transformer):
+        self._limits = SharedLimits(batch_limits(model, options))
+        self._store: PrefixStore | None = None
+        if options.prefix_cache and isinstance(model, Transformer):
             self._store = PrefixStore(model, prefix_bytes(options))
         self.steps = steps
         if steps is None and options.captures_steps and isinstance(model, Transformer):
             self.steps = GraphCompiler.for_model(model)
 
     def under(self, latents: LatentPolicy | None) -> "Engine":
-        """The same model under another latent policy."""
-        return Engine(
-            self.model,
-            self.tokenizer,
-            latents=latents,
-            options=self.options,
-            store=self._store,
-            steps=self.steps,
-        )
+        """The same model under another latent policy: with the same prefixes, steps and limits."""
+        other = copy(self)
+        other.latents, other._sampler = latents, LatentSampler(self.model, latents)  # noqa: SLF001 — of the same class
+        return other
+
+    @property
+    def limits(self) -> BatchLimits:
+        """What bounds a pass now; less than at first where memory has run out."""
+        return self._limits.now
 
     @property
     def max_length(self) -> int:
@@ -136,6 +136,8 @@ class Engine:
     ) -> None:
         """Ask for what is pending; where memory runs out, for the rest of it in batches of half the size.
 
+        The prefixes that were kept go first: they are computed again where they are wanted again.
+
         Raises:
             EngineError: not even a batch of one row fits.
         """
@@ -148,19 +150,19 @@ class Engine:
         while left:
             try:
                 with torch.inference_mode():
-                    attempt(self._limits, frozenset(left), keep)
+                    attempt(self._limits.now, frozenset(left), keep)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                smaller = halved(self._limits)
-                if smaller is None:
+                if self._store is not None:
+                    self._store.clear()
+                if not self._limits.halve():
                     said = str(error).splitlines()[0]
                     raise EngineError(
                         f"out of memory on {self.options.device} with a batch of one row: {said}; use a smaller "
                         "checkpoint, --dtype bfloat16 or a device with more memory"
                     ) from error
-                self._limits = smaller
-                logger.warning("out of memory: going on with a batch of %d rows", smaller.num_rows)
+                logger.warning("out of memory: going on with a batch of %d rows", self._limits.now.num_rows)
 
     def complete(self, request: GenerationRequest) -> Completion:
         """One completion, alone."""

@@ -1,8 +1,10 @@
 """Decoding many prompts together: rows of unequal length, each ended and replaced on its own.
 
     slots 0 .. n−1 are active, n .. N−1 free
-    admit    waiting prompts fill the free slots, those of one padded width in one prefill
+    admit    waiting prompts fill the free slots, those of one padded width together, in passes of bounded length
     step     every active row gets its next token; rows that end hand their slot to the last active row
+
+Rows that are under way when others are admitted get a token between any two passes of these.
 
 The noise of a row is drawn when it is admitted, for all its positions, so no row's tokens depend on its neighbours.
 Knows no task and no log-likelihood.
@@ -18,12 +20,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ft_eval.engine.latents import LatentSampler
+from ft_eval.engine.memory import rows_that_fit
 from ft_eval.engine.padding import ROW_MULTIPLE, WIDTH_MULTIPLE, round_up
+from ft_eval.engine.prefill import Seat
 from ft_eval.engine.prefix_store import PrefixStore
 from ft_eval.engine.prefixes import PrefixGroup, group_by_prefix
 from ft_eval.engine.requests import BatchLimits, Completion, FinishReason, GenerationRequest
 from ft_eval.engine.sampling import sample_token
-from ft_eval.engine.slots import PlainSlots, Seat, SharingSlots, Slots
+from ft_eval.engine.slots import PlainSlots, SharingSlots, Slots
 from ft_eval.engine.steps import StepCompiler
 from ft_eval.engine.stops import StopWatch, cut_at_stop
 from ft_eval.model.adapters.protocol import LatentModel
@@ -108,9 +112,10 @@ class Generator:
             sorted(requests, key=lambda index: (-len(requests[index].prompt), requests[index].prompt, index))
         )
         self._active: list[Row] = []
-        self._num_rows = round_up(min(decoder.limits.num_rows, len(requests)), ROW_MULTIPLE)
-        self._device = self._model.device
         longest = max(self._end(request) for request in requests.values())
+        own = longest - (self._start if decoder.latents.shares_prefixes else self._start // 2)
+        self._num_rows = round_up(min(rows_that_fit(decoder.limits, own), len(requests)), ROW_MULTIPLE)
+        self._device = self._model.device
         self._slots = self._open_slots(prefix, (self._num_rows, longest))
 
     def _open_slots(self, prefix: tuple[int, ...], shape: tuple[int, int]) -> Slots:
@@ -135,22 +140,26 @@ class Generator:
         """Complete every request."""
         while self._waiting or self._active:
             self._admit()
+            self._advance()
+
+    def _advance(self) -> None:
+        """One token more for every row."""
+        self._retire()
+        if self._active:
+            self._step()
             self._retire()
-            if self._active:
-                self._step()
-                self._retire()
 
     def _end(self, request: GenerationRequest) -> int:
         return min(len(request.prompt) + request.params.max_tokens, self._model.config.max_position_embeddings)
 
     def _admit(self) -> None:
+        """Fill the free slots; rows that are under way go on meanwhile, while a first batch is put together whole."""
+        is_under_way, num_batches = bool(self._active), 0
         while self._waiting and len(self._active) < self._num_rows:
-            started = time.perf_counter()
-            batch = self._take_batch()
-            self._prefill(batch)
-            share = (time.perf_counter() - started) / len(batch)
-            for sequence in batch:
-                sequence.seconds += share
+            if is_under_way and num_batches:
+                self._advance()
+            self._prefill(self._take_batch(), self._advance if is_under_way else lambda: None)
+            num_batches += 1
 
     def _take_batch(self) -> list[Row]:
         """The waiting prompts that go in next: as many as there is room for, of one padded width."""
@@ -171,14 +180,23 @@ class Generator:
         watch = StopWatch(self._decoder.tokenizer, request.params.stop)
         return Row(index=index, request=request, watch=watch, token_uniforms=noise)
 
-    def _prefill(self, batch: list[Row]) -> None:
+    def _prefill(self, batch: list[Row], between: Callable[[], None]) -> None:
+        """Compute prompts and make them active; `between` is called between passes."""
         seats = [
             Seat(row.request.prompt, self._decoder.latents.codes(row.request.latent_context, self._end(row.request)))
             for row in batch
         ]
-        hidden = self._slots.prefill(len(self._active), seats)
-        self._active.extend(batch)
-        self._append(batch, self._logits(hidden))
+        seconds, started = 0.0, time.perf_counter()
+        for hidden in self._slots.prefill(seats, lambda: len(self._active)):
+            if hidden is not None:
+                self._active.extend(batch)
+                self._append(batch, self._logits(hidden))
+            seconds += time.perf_counter() - started
+            if hidden is None:
+                between()
+            started = time.perf_counter()
+        for sequence in batch:
+            sequence.seconds += seconds / len(batch)
 
     def _logits(self, hidden: Tensor) -> Tensor:
         """(B, D) to (B, V), by the kernel that many rows take: with few, the last bits would differ."""

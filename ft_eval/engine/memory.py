@@ -4,6 +4,7 @@ Knows a model's shape and the device; knows no request.
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -45,15 +46,40 @@ def free_bytes(device: str) -> int:
     return max(0, free)
 
 
+@dataclass(slots=True)
+class SharedLimits:
+    """What bounds the passes of all engines over one model: where one runs out of memory, all go on with less."""
+
+    now: BatchLimits
+
+    def halve(self) -> bool:
+        """Go on with half as much; False where a pass is of one row already."""
+        smaller = halved(self.now)
+        if smaller is not None:
+            self.now = smaller
+        return smaller is not None
+
+
 def batch_limits(model: LatentModel, options: EngineOptions) -> BatchLimits:
-    """What bounds a pass: the batch size that was asked for, or as many rows as caches of whole contexts fit."""
+    """What bounds a pass: the batch size that was asked for, or what the free memory holds.
+
+    Of the latter the rows of a batch follow from how long they may become: the caches of all of them must fit.
+    """
     most = _MOST_ON_CPU if options.device == "cpu" else _MOST_ON_GPU
     free, config = free_bytes(options.device), model.config
-    per_row = cache_bytes_per_token(config, model.dtype) * config.context_length
     per_token = _COPIES_PER_TOKEN * (config.hidden_size + config.intermediate_size) * model.dtype.itemsize
-    num_rows = min(most.num_rows, int(_SHARE_OF_CACHE * free / per_row))
-    num_tokens = min(most.num_tokens, int(_SHARE_OF_PASS * free / per_token))
-    return BatchLimits(num_rows=options.batch_size or max(1, num_rows), num_tokens=max(_MIN_TOKENS, num_tokens))
+    num_tokens = max(_MIN_TOKENS, min(most.num_tokens, int(_SHARE_OF_PASS * free / per_token)))
+    if options.batch_size:
+        return BatchLimits(num_rows=options.batch_size, num_tokens=num_tokens)
+    num_cached = max(1, int(_SHARE_OF_CACHE * free / cache_bytes_per_token(config, model.dtype)))
+    return BatchLimits(num_rows=most.num_rows, num_tokens=num_tokens, num_cached_tokens=num_cached)
+
+
+def rows_that_fit(limits: BatchLimits, length: int) -> int:
+    """How many sequences of at most that many cached positions may be decoded together, 1 at least."""
+    if limits.num_cached_tokens is None:
+        return limits.num_rows
+    return max(1, min(limits.num_rows, limits.num_cached_tokens // max(1, length)))
 
 
 def prefix_bytes(options: EngineOptions) -> int:
@@ -72,4 +98,9 @@ def halved(limits: BatchLimits) -> BatchLimits | None:
     """Half the rows and tokens; None where a pass is of one row already."""
     if limits.num_rows == 1:
         return None
-    return BatchLimits(num_rows=limits.num_rows // 2, num_tokens=max(1, limits.num_tokens // 2))
+    cached = limits.num_cached_tokens
+    return BatchLimits(
+        num_rows=limits.num_rows // 2,
+        num_tokens=max(1, limits.num_tokens // 2),
+        num_cached_tokens=None if cached is None else max(1, cached // 2),
+    )

@@ -43,6 +43,11 @@ class PrefixStore:
         self.num_computed_tokens = 0.0
         """Tokens of prefixes computed until now, a half of the blocks counted as half a token each."""
 
+    def clear(self) -> None:
+        """Keep none of them any longer."""
+        self._kept.clear()
+        self._num_bytes = 0
+
     def lower(self, tokens: _Tokens) -> LowerPrefix:
         """The prefix in the lower blocks."""
         found = self._find((tokens, None))

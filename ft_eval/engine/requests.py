@@ -15,6 +15,8 @@ class BatchLimits:
     num_rows: int
     num_tokens: int
     """Padding included."""
+    num_cached_tokens: int | None = None
+    """Positions that the rows of one decoding batch may keep, all together; None where the rows alone are bounded."""
 
 
 class FinishReason(StrEnum):

@@ -142,13 +142,15 @@ class Transformer(nn.Module):
         place = Placement(positions=positions, cache=cache, prefix=prefix, visible=visible)
         return self._upper(x, residual, self._plans.make(x, self.dtype, place), place)
 
-    def remember(self, x: Tensor, cache: KVCache, *, residual: Tensor | None = None) -> None:
-        """Fill the cache as `upper` does in a prefill from X (B, T, D) and R, for the sake of later tokens alone.
+    def remember(
+        self, x: Tensor, cache: KVCache, *, residual: Tensor | None = None, positions: Tensor | None = None
+    ) -> None:
+        """Fill the cache as `upper` does from X (B, T, D) and R, for the sake of later tokens alone.
 
         The last block's attention and MLP are left out: nothing reads what they give.
         """
         middle, last = self.config.middle, self.config.num_layers - 1
-        place = Placement(cache=cache)
+        place = Placement(positions=positions, cache=cache)
         plan = self._plans.make(x, self.dtype, place)
         kv_input = x if residual is None else x + residual
         for i in range(middle, last):

@@ -2,7 +2,7 @@
 
 import torch
 
-from ft_eval.engine.memory import batch_limits, free_bytes, halved
+from ft_eval.engine.memory import batch_limits, free_bytes, halved, rows_that_fit
 from ft_eval.engine.prefix_store import PrefixStore
 from ft_eval.engine.requests import BatchLimits
 from ft_eval.model.cache import KVCache
@@ -74,12 +74,21 @@ def test_the_batch_follows_the_free_memory_and_what_was_asked_for(monkeypatch) -
     roomy = batch_limits(model, EngineOptions())
     monkeypatch.setattr("ft_eval.engine.memory.free_bytes", lambda _: 200_000)
     cramped = batch_limits(model, EngineOptions())
-    assert 1 <= cramped.num_rows < roomy.num_rows
+    assert 1 <= rows_that_fit(cramped, 64) < rows_that_fit(roomy, 64)
     assert cramped.num_tokens < roomy.num_tokens
     monkeypatch.setattr("ft_eval.engine.memory.free_bytes", lambda _: 0)
-    assert batch_limits(model, EngineOptions()).num_rows == 1
+    assert rows_that_fit(batch_limits(model, EngineOptions()), 64) == 1
+    assert rows_that_fit(batch_limits(model, EngineOptions(batch_size=5)), 64) == 5
+
+
+def test_short_sequences_are_decoded_by_more_rows_than_long_ones() -> None:
+    limits = BatchLimits(num_rows=32, num_tokens=100, num_cached_tokens=1000)
+    assert [rows_that_fit(limits, length) for length in (1, 100, 400, 5000)] == [32, 10, 2, 1]
 
 
 def test_half_of_one_row_is_no_batch() -> None:
     assert halved(BatchLimits(num_rows=9, num_tokens=100)) == BatchLimits(num_rows=4, num_tokens=50)
+    assert halved(BatchLimits(num_rows=9, num_tokens=100, num_cached_tokens=7)) == BatchLimits(
+        num_rows=4, num_tokens=50, num_cached_tokens=3
+    )
     assert halved(BatchLimits(num_rows=1, num_tokens=100)) is None

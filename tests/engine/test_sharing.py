@@ -204,3 +204,26 @@ def test_where_memory_runs_out_the_batch_is_halved_and_nothing_is_asked_twice(
     engine.score(scoring(2), keep)
     assert sorted(asked) == list(range(len(expected)))
     assert nats([found[index] for index in sorted(found)]) == expected
+
+
+def test_a_batch_that_was_halved_stays_so_under_the_next_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine(tmp_path, LatentPolicy(), sharing=True, batch_size=16)
+    first, second = engine.under(LatentPolicy()), engine.under(LatentPolicy(source=LatentSource.ZERO))
+    lower, refused = engine.model.lower, list[int]()
+
+    def cramped(tokens: torch.Tensor, **rest):
+        if tokens.shape[0] > 2:
+            refused.append(tokens.shape[0])
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return lower(tokens, **rest)
+
+    monkeypatch.setattr(engine.model, "lower", cramped)
+    score(first, scoring(2))
+    num_refused = len(refused)
+    assert num_refused > 0
+    score(second, scoring(2))
+    score(engine.under(LatentPolicy()), scoring(2))
+    assert len(refused) == num_refused
+    assert engine.limits.num_rows <= 2
