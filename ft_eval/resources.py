@@ -1,9 +1,10 @@
-"""Where the package's own data lies: task files, report templates, the toy pair. Installed or in a checkout.
+"""Where the package's own data lies, installed or in a checkout, and where it may keep what can be made again.
 
 It goes by `__file__`, not by importlib.resources: in editable mode the build copies `_data/` into site-packages, where
 the live checkout would not be seen. Knows nothing of what is in the folders.
 """
 
+import os
 from pathlib import Path
 
 from ft_eval.errors import FtEvalError
@@ -31,3 +32,8 @@ def templates_dir() -> Path:
 def toy_dir() -> Path:
     """The folder of the shipped toy pair: `baseline/`, `latent/`, `checkpoints.toml`, its recipe and loss curves."""
     return _PACKAGE / "toy" / "pair"
+
+
+def user_cache_dir() -> Path:
+    """The folder for what can be made again, `$XDG_CACHE_HOME/ft-eval` or `~/.cache/ft-eval`; it may not exist yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ft-eval"

@@ -10,7 +10,6 @@ import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ft_eval import __version__
@@ -20,6 +19,7 @@ from ft_eval.harness.code_documents import CodeTask, Document, code_task
 from ft_eval.harness.code_scorer import CodeScore, ReferenceFailedError
 from ft_eval.harness.code_tasks import CodeSession, limits_line
 from ft_eval.records import content_hash
+from ft_eval.resources import user_cache_dir
 
 _FORMAT = 1
 _MAX_NAMED = 5
@@ -124,8 +124,7 @@ class _Kept:
             "python": platform.python_version(),
             "machine": content_hash([platform.node(), platform.machine()])[:16],
         }
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        self._path = root / "ft-eval" / f"references-{task}-{content_hash(self._about)[:16]}.json"
+        self._path = user_cache_dir() / f"references-{task}-{content_hash(self._about)[:16]}.json"
         self.passed = self._read()
 
     def add(self, digests: Iterator[str]) -> None:

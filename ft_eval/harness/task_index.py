@@ -20,7 +20,7 @@ from lm_eval.tasks._index import Entry, Kind
 from ft_eval.errors import TaskError
 from ft_eval.harness.task_files import check_task_files
 from ft_eval.records import content_hash
-from ft_eval.resources import tasks_dir
+from ft_eval.resources import tasks_dir, user_cache_dir
 
 _FORMAT = 1
 
@@ -80,9 +80,8 @@ def leaves(index: Mapping[str, Entry], entry: Entry, above: tuple[str, ...] = ()
 
 
 def _cache_file() -> Path:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     where = content_hash([lm_eval.__version__, str(_stock_dir()), _FORMAT])[:16]
-    return root / "ft-eval" / f"lm-eval-tasks-{where}.json"
+    return user_cache_dir() / f"lm-eval-tasks-{where}.json"
 
 
 def _stock_dir() -> Path:

@@ -10,6 +10,7 @@ from ft_eval.model.adapters.opening import Layout, identify
 from ft_eval.model.checkpoint import WeightsCheck, check_weights, count_parameters, read_config, weights_digest
 from ft_eval.model.config import ModelConfig
 from ft_eval.model.tokenizer import Tokenizer
+from ft_eval.plan.known_weights import KnownWeights, known_weights, remember_weights
 
 _SMALL_FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
 
@@ -38,10 +39,10 @@ def checkpoint_facts(path: Path, adapter: str | None = None, *, allow_nonfinite:
     """
     num_nonfinite = 0
     if adapter is None and _is_ours(path):
-        config, num_parameters, digest = read_config(path), count_parameters(path), weights_digest(path)
-        check = check_weights(path, allow_nonfinite=allow_nonfinite)
-        num_nonfinite = check.num_nonfinite
-        _remark_on(path, check)
+        config = read_config(path)
+        weights, num_nonfinite = _weights(path, allow_nonfinite=allow_nonfinite)
+        num_parameters, digest = weights.num_parameters, weights.digest
+        _remark_on(path, WeightsCheck(num_nonfinite=num_nonfinite, constant=weights.constant))
     else:
         facts = read_facts(path, adapter=adapter)
         config, num_parameters, digest = facts.config, facts.num_parameters, facts.digest
@@ -55,6 +56,23 @@ def checkpoint_facts(path: Path, adapter: str | None = None, *, allow_nonfinite:
         digest=_with_small_files(folder, digest),
         num_nonfinite=num_nonfinite,
     )
+
+
+def _weights(folder: Path, *, allow_nonfinite: bool) -> tuple[KnownWeights, int]:
+    """What the weights are, and how many are not finite; read through, unless these very files were before."""
+    config_digest, num_nonfinite = _with_small_files(folder, ""), 0
+    if (known := known_weights(folder, config_digest)) is not None:
+        return known, 0
+
+    def read() -> KnownWeights:
+        nonlocal num_nonfinite
+        num_parameters, digest = count_parameters(folder), weights_digest(folder)
+        check = check_weights(folder, allow_nonfinite=allow_nonfinite)
+        num_nonfinite = check.num_nonfinite
+        return KnownWeights(digest=digest, num_parameters=num_parameters, constant=check.constant)
+
+    found = remember_weights(folder, config_digest, read, keep=lambda: not num_nonfinite)
+    return found, num_nonfinite
 
 
 def _remark_on(path: Path, check: WeightsCheck) -> None:

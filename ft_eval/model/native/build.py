@@ -17,6 +17,8 @@ from pathlib import Path
 
 import torch
 
+from ft_eval.resources import user_cache_dir
+
 _FLAGS = (
     "-O3",
     "-std=c++17",
@@ -113,7 +115,7 @@ def _compile(compiler: str, folder: Path) -> Path:
 
 
 def _folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ft-eval" / "kernels"
+    return user_cache_dir() / "kernels"
 
 
 def _key(compiler: str) -> str:
