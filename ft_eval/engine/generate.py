@@ -24,7 +24,7 @@ from ft_eval.engine.memory import rows_that_fit
 from ft_eval.engine.padding import ROW_MULTIPLE, WIDTH_MULTIPLE, round_up
 from ft_eval.engine.prefill import Seat
 from ft_eval.engine.prefix_store import PrefixStore
-from ft_eval.engine.prefixes import PrefixGroup, group_by_prefix
+from ft_eval.engine.prefixes import NO_PREFIX, Path, PrefixGroup, group_by_prefix
 from ft_eval.engine.requests import BatchLimits, Completion, FinishReason, GenerationRequest
 from ft_eval.engine.sampling import sample_token
 from ft_eval.engine.slots import PlainSlots, SharingSlots, Slots
@@ -34,6 +34,8 @@ from ft_eval.model.adapters.protocol import LatentModel
 from ft_eval.model.noise import Stream, uniforms
 from ft_eval.model.tokenizer import Tokenizer
 
+_MIN_SAVED_TOKENS = 256
+"""What a prefix must spare to be worth batches of its own: fewer rows are then decoded together."""
 OnCompletion = Callable[[int, Completion], None]
 """Called with the request's index the moment its completion exists."""
 
@@ -80,9 +82,9 @@ def generate(
 
     How they are computed hangs on all requests: the rest completed later gives what all completed at once give.
     """
-    groups = [PrefixGroup(prefix=(), members=tuple(range(len(requests))))]
+    groups = [PrefixGroup(prefix=NO_PREFIX, members=tuple(range(len(requests))))]
     if decoder.store is not None:
-        groups = group_by_prefix([request.prompt for request in requests])
+        groups = group_by_prefix([request.prompt for request in requests], min_saved_tokens=_MIN_SAVED_TOKENS)
     for group in groups:
         by_draw: dict[int, list[int]] = {}
         for index in group.members:
@@ -99,7 +101,7 @@ class Generator:
     def __init__(
         self,
         decoder: Decoder,
-        prefix: tuple[int, ...],
+        prefix: Path,
         requests: Mapping[int, GenerationRequest],
         on_completion: OnCompletion,
     ) -> None:
@@ -118,7 +120,7 @@ class Generator:
         self._device = self._model.device
         self._slots = self._open_slots(prefix, (self._num_rows, longest))
 
-    def _open_slots(self, prefix: tuple[int, ...], shape: tuple[int, int]) -> Slots:
+    def _open_slots(self, prefix: Path, shape: tuple[int, int]) -> Slots:
         decoder = self._decoder
         if decoder.store is None:
             return PlainSlots(decoder.model, *shape)

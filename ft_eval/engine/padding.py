@@ -4,12 +4,15 @@ A kernel's last bits depend on how wide a batch is and on how many rows it has, 
 widths are multiples of 16 that a row's own length decides, and rows of other widths go into other batches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 WIDTH_MULTIPLE = 16
+PASS_TOKENS = 512
+"""Tokens of one sequence in one pass. Fewer would waste the matrix kernels, more would let others wait."""
 ROW_MULTIPLE = 4
 """Decode batches are padded to a multiple of this: fp32 GEMMs then give a row the same bits in any batch."""
 
@@ -30,3 +33,9 @@ def pad_right(rows: Sequence[Sequence[int]], width: int) -> Tensor:
     for index, row in enumerate(rows):
         padded[index, : len(row)] = torch.tensor(row, dtype=torch.int64)
     return padded
+
+
+def spans(num_tokens: int) -> Iterator[slice]:
+    """Where so many tokens are cut into passes; none is narrower than what the matrix kernels take as a batch."""
+    bounds = [0, *range(PASS_TOKENS, num_tokens - WIDTH_MULTIPLE + 1, PASS_TOKENS), num_tokens]
+    return (slice(first, stop) for first, stop in pairwise(bounds))

@@ -8,29 +8,19 @@ else is being decoded. It is computed beside the slots, and taken to one when it
 """
 
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from ft_eval.engine.padding import WIDTH_MULTIPLE, pad_right, padded_width
+from ft_eval.engine.padding import pad_right, padded_width, spans
 from ft_eval.engine.prefix_store import LowerPrefix
 from ft_eval.model.cache import KVCache, LayerCache, Prefix
 from ft_eval.model.latent import NO_CODE
 from ft_eval.model.transformer import Transformer
 
-PASS_TOKENS = 512
-"""Tokens of one prompt in one pass. Fewer would waste the matrix kernels, more would let others wait."""
-
 _Tokens = tuple[int, ...]
-
-
-def spans(num_tokens: int) -> Iterator[slice]:
-    """Where so many tokens are cut; no piece is narrower than what the matrix kernels take as a batch."""
-    bounds = [0, *range(PASS_TOKENS, num_tokens - WIDTH_MULTIPLE + 1, PASS_TOKENS), num_tokens]
-    return (slice(first, stop) for first, stop in pairwise(bounds))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 from ft_eval.engine.latents import LatentSampler
 from ft_eval.engine.padding import pad_right, padded_width
 from ft_eval.engine.prefix_store import PrefixStore
-from ft_eval.engine.prefixes import PrefixGroup, group_by_prefix
+from ft_eval.engine.prefixes import NO_PREFIX, Path, PrefixGroup, group_by_prefix
 from ft_eval.engine.requests import BatchLimits, Loglikelihood, ScoringRequest
 from ft_eval.engine.rows import Draw, Row, make_rows
 from ft_eval.model.adapters.protocol import LatentModel
@@ -28,6 +28,8 @@ OnScore = Callable[[int, Loglikelihood], None]
 
 _MAX_LOGITS = 2**25
 """Logits held at once, in numbers; log-softmax runs over slices of this size."""
+_MIN_SAVED_TOKENS = 128
+"""What a prefix must spare to be worth batches of its own."""
 _MIN_ROWS = 16
 """Fewer rows than this take other matrix kernels, with other last bits."""
 _Job = tuple[int, Draw]
@@ -39,7 +41,7 @@ class _Batch:
     """Rows of one padded width behind one prefix, and what the lower blocks made of them."""
 
     rows: list[Row]
-    prefix: tuple[int, ...]
+    prefix: Path
     positions: Tensor
     """(B, T)."""
     visible: Tensor | None
@@ -97,8 +99,8 @@ class Scorer:
 
     def _groups(self, requests: Sequence[ScoringRequest]) -> list[PrefixGroup]:
         if self._store is None:
-            return [PrefixGroup(prefix=(), members=tuple(range(len(requests))))]
-        return group_by_prefix([request.context for request in requests])
+            return [PrefixGroup(prefix=NO_PREFIX, members=tuple(range(len(requests))))]
+        return group_by_prefix([request.context for request in requests], min_saved_tokens=_MIN_SAVED_TOKENS)
 
     def _batches(self, rows: list[Row]) -> Iterator[list[Row]]:
         by_width: dict[tuple[int, bool], list[Row]] = {}
@@ -112,7 +114,7 @@ class Scorer:
         """The width of a row; no padding goes beyond the model's context."""
         return padded_width(num_tokens, self._model.config.context_length)
 
-    def _below(self, rows: list[Row], prefix: tuple[int, ...]) -> _Batch:
+    def _below(self, rows: list[Row], prefix: Path) -> _Batch:
         """The lower blocks, which see no Z."""
         width = self._padded(max(row.num_tokens for row in rows))
         tokens = pad_right([row.token_ids for row in rows], width).to(self._device)

@@ -14,6 +14,7 @@ from torch import Tensor
 from ft_eval.engine.padding import ROW_MULTIPLE, pad_right, padded_width
 from ft_eval.engine.prefill import Ground, LowerRows, Seat, upper_rows
 from ft_eval.engine.prefix_store import PrefixStore
+from ft_eval.engine.prefixes import Path
 from ft_eval.engine.steps import StepCompiler, Steps
 from ft_eval.model.adapters.protocol import LatentModel
 from ft_eval.model.cache import KVCache, LayerCache, Prefix
@@ -118,7 +119,7 @@ class SharingSlots:
     def __init__(
         self,
         store: PrefixStore,
-        prefix: _Tokens,
+        prefix: Path,
         prefix_codes: Tensor | None,
         *,
         shares_upper: bool,

@@ -9,11 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ft_eval.engine import Engine, GenerationRequest, SamplingParams
-from ft_eval.engine import prefill as module
-from ft_eval.engine.padding import WIDTH_MULTIPLE
-from ft_eval.engine.prefill import PASS_TOKENS, Ground, LowerRows, Seat, spans, upper_rows
+from ft_eval.engine import Engine, GenerationRequest, SamplingParams, padding
+from ft_eval.engine.padding import PASS_TOKENS, WIDTH_MULTIPLE, spans
+from ft_eval.engine.prefill import Ground, LowerRows, Seat, upper_rows
 from ft_eval.engine.prefix_store import PrefixStore
+from ft_eval.engine.prefixes import Path as Prefix
 from ft_eval.model.noise import NoiseKey
 from ft_eval.records import LatentPolicy
 from tests.engine.test_sharing import NAMES, POLICIES, complete, generation, make_engine
@@ -24,7 +24,7 @@ SMALL = 32
 
 @pytest.fixture
 def small_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PASS_TOKENS", SMALL)
+    monkeypatch.setattr(padding, "PASS_TOKENS", SMALL)
 
 
 def drain(steps):
@@ -58,8 +58,8 @@ def test_keys_values_and_states_are_those_of_one_pass(shares_upper: bool) -> Non
     codes[:, :64] = codes[0, :64] if shares_upper else codes[:, :64]
     seats = [Seat(prompt, row) for prompt, row in zip(prompts, codes, strict=True)]
     with torch.inference_mode():
-        upper = store.upper(prompts[0][:64], codes[0, :64]) if shares_upper else None
-        ground = Ground(model=model, start=64, limit=300, lower=store.lower(prompts[0][:64]), upper=upper)
+        upper = store.upper(Prefix(prompts[0][:64]), codes[0, :64]) if shares_upper else None
+        ground = Ground(model=model, start=64, limit=300, lower=store.lower(Prefix(prompts[0][:64])), upper=upper)
         rows = drain(LowerRows(ground, prompts).take(prompts))
         cache, hidden = drain(upper_rows(ground, rows, seats))
         for number, prompt in enumerate(prompts):

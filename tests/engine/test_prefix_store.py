@@ -1,9 +1,11 @@
 """Kept prefixes are those that would be computed, within the memory that they may take."""
 
+import pytest
 import torch
 
 from ft_eval.engine.memory import batch_limits, free_bytes, halved, rows_that_fit
 from ft_eval.engine.prefix_store import PrefixStore
+from ft_eval.engine.prefixes import Path
 from ft_eval.engine.requests import BatchLimits
 from ft_eval.model.cache import KVCache
 from ft_eval.records import EngineOptions
@@ -12,8 +14,8 @@ from tests.fakes import tiny_model
 ROOMY = 10**9
 
 
-def prefix(number: int) -> tuple[int, ...]:
-    return tuple((number * 7 + t) % 250 for t in range(64))
+def prefix(number: int, num_tokens: int = 64, cuts: tuple[int, ...] = ()) -> Path:
+    return Path(tuple((number * 7 + t) % 250 for t in range(num_tokens)), cuts)
 
 
 def codes(number: int) -> torch.Tensor:
@@ -29,7 +31,7 @@ def test_a_prefix_is_computed_once_and_holds_what_a_prefill_writes() -> None:
         lower = store.lower(prefix(1))
         assert store.num_computed_tokens == 64, "a half of the blocks each"
         cache = KVCache(model.config, 1, 64)
-        model(torch.tensor([prefix(1)]), codes=codes(3)[None], cache=cache)
+        model(torch.tensor([prefix(1).tokens]), codes=codes(3)[None], cache=cache)
     for index in range(model.config.num_layers):
         half = lower.kept if index < model.config.middle else kept
         assert torch.equal(half.layers[index].keys, cache.layer(index).keys[:, :, :64])
@@ -42,6 +44,36 @@ def test_other_codes_share_the_lower_half_alone() -> None:
         one, two = store.upper(prefix(1), codes(1)), store.upper(prefix(1), codes(2))
     assert store.num_computed_tokens == 32 + 2 * 32
     assert not torch.equal(one.layers[3].keys, two.layers[3].keys)
+
+
+@pytest.mark.parametrize("num_bits", [None, 5])
+def test_a_prefix_behind_shorter_ones_is_the_whole_one_and_costs_its_own_tokens_alone(num_bits: int | None) -> None:
+    model, many = tiny_model(num_bits=num_bits, max_length=300), codes(3).repeat(4)
+    z = None if num_bits is None else many
+    with torch.inference_mode():
+        store, whole = PrefixStore(model, ROOMY), PrefixStore(model, ROOMY)
+        nested = prefix(1, 256, (64, 192))
+        upper, lower = store.upper(nested, z), store.lower(nested)
+        assert store.num_computed_tokens == 256
+        store.upper(prefix(1, 192, (64,)), None if z is None else z[:192])
+        assert store.num_computed_tokens == 256, "those that it stands behind are kept, too"
+        plain_upper, plain_lower = whole.upper(prefix(1, 256), z), whole.lower(prefix(1, 256))
+        assert torch.allclose(lower.x, plain_lower.x, atol=1e-5)
+    for index in range(model.config.num_layers):
+        mine, plain = (lower.kept, plain_lower.kept) if index < model.config.middle else (upper, plain_upper)
+        assert torch.allclose(mine.layers[index].keys, plain.layers[index].keys, atol=1e-5)
+        assert torch.allclose(mine.layers[index].values, plain.layers[index].values, atol=1e-5)
+
+
+def test_a_prefix_has_the_same_bits_whatever_was_kept_before() -> None:
+    model, nested = tiny_model(max_length=300), prefix(1, 192, (64,))
+    with torch.inference_mode():
+        fresh, used = PrefixStore(model, ROOMY), PrefixStore(model, ROOMY)
+        used.lower(prefix(1, 128))
+        used.lower(prefix(1, 192))
+        assert torch.equal(used.lower(nested).x, fresh.lower(nested).x)
+        cramped = PrefixStore(model, 1)
+        assert torch.equal(cramped.lower(nested).x, fresh.lower(nested).x)
 
 
 def test_the_least_recently_used_go_when_there_is_no_room() -> None:

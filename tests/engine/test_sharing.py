@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ft_eval.engine import Completion, Engine, GenerationRequest, Loglikelihood, SamplingParams, ScoringRequest
+from ft_eval.engine.prefixes import group_by_prefix
 from ft_eval.model.noise import NoiseKey
 from ft_eval.model.tokenizer import Tokenizer
 from ft_eval.records import EngineOptions, LatentPolicy, LatentSource
@@ -227,3 +228,41 @@ def test_a_batch_that_was_halved_stays_so_under_the_next_policy(
     score(engine.under(LatentPolicy()), scoring(2))
     assert len(refused) == num_refused
     assert engine.limits.num_rows <= 2
+
+
+def nested() -> list[ScoringRequest]:
+    """Questions about three passages, all behind one header: a prefix behind a prefix."""
+    rng = random.Random(8)
+    header, *passages = (bytes(rng.choices(range(97, 123), k=128)) for _ in range(4))
+    return [
+        ScoringRequest(
+            context=tuple(header + passage + b" question " + bytes([97 + number])),
+            continuation=tuple(choice),
+            noise=NoiseKey(seed=1, item=f"t/{place}/{number}", draw=draw),
+            donor=tuple(header),
+        )
+        for place, passage in enumerate(passages)
+        for number in range(3)
+        for choice in (b"A", b" the other")
+        for draw in (0, 1)
+    ]
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=NAMES)
+def test_prefixes_behind_prefixes_change_no_answer(tmp_path: Path, policy: LatentPolicy | None) -> None:
+    requests = nested()
+    assert {group.prefix.cuts for group in group_by_prefix([r.context for r in requests], min_saved_tokens=128)} == {
+        (128,)
+    }
+    plain = score(make_engine(tmp_path / "off", policy, sharing=False), requests)
+    engine = make_engine(tmp_path / "on", policy, sharing=True)
+    shared = score(engine, requests)
+    assert nats(shared) == pytest.approx(nats(plain), abs=2e-4)
+    again = make_engine(tmp_path / "again", policy, sharing=True, batch_size=2)
+    assert nats(score(again, requests, list(range(7, 19)))) == nats(shared)[7:19]
+    asked = [
+        GenerationRequest(prompt=r.context, params=SamplingParams(max_tokens=6), noise=r.noise, donor=r.donor)
+        for r in requests
+    ]
+    expected = [c.token_ids for c in complete(make_engine(tmp_path / "off", policy, sharing=False), asked)]
+    assert [c.token_ids for c in complete(engine, asked)] == expected

@@ -10,6 +10,7 @@ from ft_eval.model.weights import weights_digest
 from ft_eval.plan import facts, known_weights
 from ft_eval.plan.facts import checkpoint_facts
 from ft_eval.plan.known_weights import KnownWeights
+from ft_eval.resources import user_cache_dir
 from tests.fakes import write_checkpoint
 
 WEIGHTS = "model.safetensors"
@@ -88,7 +89,7 @@ def test_what_may_not_be_kept_is_read_each_time(folder: Path, reads: list[Path])
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": 1}', '{"format": 1, "stamp": 3, "weights": []}'])
 def test_a_damaged_cache_is_as_good_as_none(folder: Path, reads: list[Path], content: str) -> None:
     first = checkpoint_facts(folder)
-    (path,) = (known_weights.user_cache_dir() / "weights").iterdir()
+    (path,) = (user_cache_dir() / "weights").iterdir()
     kept = json.loads(path.read_text())
     path.write_text(content)
     assert checkpoint_facts(folder) == first
