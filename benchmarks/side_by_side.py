@@ -21,6 +21,7 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
+from ft_eval.engine import Engine
 from ft_eval.engine.loading import ModelArguments, latent_policy, load_engine
 from ft_eval.harness.lm import FreeTransformerLM
 from ft_eval.model.checkpoint import save_model
@@ -179,11 +180,11 @@ def instances(kind: str, arguments: Sequence[Sequence[tuple[Any, ...]]]) -> list
 
 def fresh(lm: FreeTransformerLM) -> FreeTransformerLM:
     """The same engine with an empty log and no prefix kept from before."""
-    engine = lm.engine
-    again = type(engine)(
-        engine.model, engine.tokenizer, latents=engine.latents, options=engine.options, steps=engine.steps
-    )
-    return FreeTransformerLM(again, seed=lm.seed)
+    return FreeTransformerLM(lm.engine.call(_without_prefixes), seed=lm.seed)
+
+
+def _without_prefixes(engine: Engine) -> Engine:
+    return Engine(engine.model, engine.tokenizer, latents=engine.latents, options=engine.options, steps=engine.steps)
 
 
 def generate(lm: FreeTransformerLM, requests: list[Instance]) -> list[str]:

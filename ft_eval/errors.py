@@ -11,6 +11,7 @@ Anything else that escapes is our own bug and keeps its traceback. This module k
      + DataError          a dataset is absent, incomplete or not what it should be
      + StoreError         a run folder can't be read, written or continued
         + NoRoomError     the disk, its inodes, a quota or a file's size limit is used up (exit code 4)
+     + ExecutorError      the workers can't be had, or are lost
      + SandboxError       generated code can't be run safely here (never a wrong answer)
      + ReportError        a report can't be made from these runs
 
@@ -60,6 +61,8 @@ class NoRoomError(StoreError):
     """The disk, its inodes, a quota or a limit on a file's size is used up. What was stored until then is whole."""
 
     exit_code = 4
+class ExecutorError(FtEvalError):
+    """The workers can't be had, or are lost; what was answered until then is on disk."""
 
 
 class SandboxError(FtEvalError):

@@ -73,6 +73,15 @@ class Engine:
         """The model's context, in tokens."""
         return self.model.config.max_position_embeddings
 
+    @property
+    def dtype(self) -> str:
+        """The type that is computed in, as torch spells it."""
+        return str(self.model.dtype)
+
+    def call(self, function: Callable[["Engine"], T]) -> T:
+        """What a function makes of this engine; an engine elsewhere is reached the same way."""
+        return function(self)
+
     def generate(
         self,
         requests: Sequence[GenerationRequest],

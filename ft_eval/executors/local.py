@@ -1,16 +1,41 @@
-"""Jobs in this process, one after another. A job starts when its outcome is asked for."""
+"""Work in this process, item after item, in the caller's thread: an outcome is told before the next is computed."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Self
 
-JobT = TypeVar("JobT")
-OutcomeT = TypeVar("OutcomeT")
+from ft_eval.executors.base import Emit, Work
 
 
 class LocalExecutor:
-    """The simplest `Executor`: completion order is the jobs' order."""
+    """The simplest `Executor`: one worker, which is this process.
 
-    def map(self, function: Callable[[JobT], OutcomeT], jobs: Iterable[JobT]) -> Iterator[OutcomeT]:
-        """Yield `function(job)` for every job, in order; the next job waits until the outcome before it was taken."""
-        for job in jobs:
-            yield function(job)
+    Args:
+        make_state: makes what the worker keeps from item to item, when it is first needed.
+    """
+
+    num_workers = 1
+    in_process = True
+
+    def __init__(self, make_state: Callable[[], Any]) -> None:
+        self._make_state = make_state
+        self._state: Any = None
+
+    def map(self, work: Work, items: Iterable[Any], on_outcome: Emit) -> None:
+        """Do every item, in order. What an item raises comes out at once."""
+        if self._state is None:
+            self._state = self._make_state()
+        for item in items:
+            work.run(self._state, item, on_outcome)
+
+    def close(self) -> None:
+        """Let go of what the worker kept."""
+        self._state = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

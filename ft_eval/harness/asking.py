@@ -8,7 +8,8 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ft_eval.engine import Completion, Engine, GenerationRequest, Loglikelihood, ScoringRequest
+from ft_eval.engine import Completion, GenerationRequest, Loglikelihood, ScoringRequest
+from ft_eval.engine.client import Answerer
 from ft_eval.harness.answers import AnswerLog, Ask, by_item
 from ft_eval.harness.encoding import EncodedPair, EncodedPrompt, Encoder
 from ft_eval.harness.verify import Verifier
@@ -27,7 +28,7 @@ Donors = Mapping[str, tuple[int, ...]]
 class Asker:
     """An engine, a log and two listeners."""
 
-    engine: Engine
+    engine: Answerer
     encoder: Encoder
     seed: int
     log: AnswerLog

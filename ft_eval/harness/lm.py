@@ -15,7 +15,7 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window, simple_parse_args_string
 
-from ft_eval.engine import Engine
+from ft_eval.engine.client import Answerer
 from ft_eval.engine.loading import DEFAULT_SEED, ModelArguments, latent_policy, load_engine
 from ft_eval.errors import UsageError
 from ft_eval.harness.answers import AnswerLog, Ask, MemoryLog, by_item, identify
@@ -38,7 +38,7 @@ class FreeTransformerLM(TemplateLM):  # type: ignore[misc] # lm-eval ships no ty
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Answerer,
         *,
         seed: int = DEFAULT_SEED,
         log: AnswerLog | None = None,
@@ -123,7 +123,7 @@ class FreeTransformerLM(TemplateLM):  # type: ignore[misc] # lm-eval ships no ty
         """What lm-eval records about the model."""
         policy = self.engine.latents
         return {
-            "model_dtype": str(self.engine.model.dtype),
+            "model_dtype": self.engine.dtype,
             "latents": None if policy is None else str(policy.source),
             "seed": self.seed,
         }

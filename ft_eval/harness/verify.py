@@ -5,10 +5,11 @@ are asked again hangs on their keys alone. Knows no task and no file.
 """
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from heapq import heappush, heappushpop
 
-from ft_eval.engine import Engine, GenerationRequest, ScoringRequest
+from ft_eval.engine import Completion, Engine, GenerationRequest, Loglikelihood, ScoringRequest
+from ft_eval.engine.client import Answerer
 from ft_eval.harness.answers import AnswerLog
 from ft_eval.records import Verification
 
@@ -39,18 +40,33 @@ class Verifier:
         else:
             self._keys.discard(heappushpop(self._kept, entry)[1])
 
-    def verify(self, engine: Engine, log: AnswerLog) -> Verification:
+    def verify(self, engine: Answerer, log: AnswerLog) -> Verification:
         """Ask what was kept again, each alone, and compare with the logged answers."""
-        options = replace(engine.options, batch_size=1, prefix_cache=False)
-        alone = Engine(engine.model, engine.tokenizer, latents=engine.latents, options=options)
+        asked = [(key, request) for _, key, request in self._kept]
+        answers = engine.call(_Alone(requests=tuple(request for _, request in asked)))
         gaps, num_changed = [0.0], 0
-        for _, key, request in self._kept:
+        for (key, _), again in zip(asked, answers, strict=True):
             logged = log.get(key)
             assert logged is not None, f"request {key} was left unanswered"
-            if isinstance(request, ScoringRequest):
-                again = alone.loglikelihood(request)
+            if isinstance(again, Loglikelihood):
                 gaps.append(abs(again.total_nats - (logged.logprob_nats or 0.0)))
                 num_changed += again.is_greedy != logged.is_greedy
             else:
-                num_changed += alone.complete(request).text != logged.text
+                num_changed += again.text != logged.text
         return Verification(num_requests=len(self._kept), num_changed=num_changed, largest_gap_nats=max(gaps))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Alone:
+    """Requests for an engine, which may be elsewhere, to answer one at a time."""
+
+    requests: tuple[_Request, ...]
+
+    def __call__(self, engine: Engine) -> tuple[Loglikelihood | Completion, ...]:
+        """Their answers, in order, with nothing shared."""
+        options = replace(engine.options, batch_size=1, prefix_cache=False)
+        alone = Engine(engine.model, engine.tokenizer, latents=engine.latents, options=options)
+        return tuple(
+            alone.loglikelihood(request) if isinstance(request, ScoringRequest) else alone.complete(request)
+            for request in self.requests
+        )

@@ -82,7 +82,8 @@ def test_a_rolling_loglikelihood_is_the_sum_over_all_tokens(tmp_path):
     (whole,) = lm.loglikelihood_rolling([instance(head)])
     tokens = tuple(lm.tok_encode(head))
     key = NoiseKey(seed=lm.seed, item="t/0/0")
-    alone = lm.engine.loglikelihood(ScoringRequest(context=(lm.prefix_token_id,), continuation=tokens, noise=key))
+    request = ScoringRequest(context=(lm.prefix_token_id,), continuation=tokens, noise=key)
+    alone = lm.engine.call(lambda engine: engine.loglikelihood(request))
     assert whole == pytest.approx(alone.total_nats, abs=1e-3)
     assert total < whole
     assert len(lm.records["t/0"]) >= 3

@@ -1,0 +1,150 @@
+"""Jobs in flight: one after another where the engine is in this process, several where workers wait for requests.
+
+    job thread   ── builds requests ──▶ waits for answers, logs them ──▶ scores, finishes ──▶ next job
+                    has the turn        the turn is another's             has the turn
+
+A thread has the turn while it is in lm-eval, the sandbox or the run's folder: of those, one works at a time. It gives
+the turn away only while it waits for its workers. Knows no task.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Self
+
+from ft_eval.executors import Executor, Work
+from ft_eval.executors.base import Emit
+from ft_eval.records import Answer, Job
+from ft_eval.run.jobs import JobRunner
+from ft_eval.run.progress import Progress
+
+_WORKERS_PER_JOB = 16
+_MAX_JOBS = 32
+_SECONDS_BETWEEN_LOOKS = 0.2
+
+
+def fly(jobs: Sequence[Job], runner: JobRunner) -> None:
+    """Run every job. What one of them raises comes out; what has not begun by then is not begun."""
+    if runner.executor.in_process:
+        for job in jobs:
+            runner.run(job)
+        return
+    turn = threading.Lock()
+    taking_turns = _TakingTurns(executor=runner.executor, turn=turn)
+    flight = _Flight(
+        jobs=deque(jobs),
+        runner=replace(runner, executor=taking_turns, progress=_OneAtATime(runner.progress)),
+        turn=turn,
+        errors=[],
+    )
+    num_threads = min(2 + runner.executor.num_workers // _WORKERS_PER_JOB, _MAX_JOBS, len(jobs))
+    threads = [threading.Thread(target=flight.work, name=f"jobs-{number}") for number in range(num_threads)]
+    for thread in threads:
+        thread.start()
+    try:
+        _wait(threads)
+    except BaseException:
+        flight.jobs.clear()
+        runner.executor.close()  # threads that wait for answers go on with an error
+        _wait(threads)
+        raise
+    if flight.errors:
+        raise flight.errors[0]
+
+
+def _wait(threads: Sequence[threading.Thread]) -> None:
+    """Join them all, open to signals."""
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(_SECONDS_BETWEEN_LOOKS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Flight:
+    """What the threads share."""
+
+    jobs: deque[Job]
+    runner: JobRunner
+    turn: threading.Lock
+    errors: list[BaseException]
+
+    def work(self) -> None:
+        """Do job after job; a thread lives as long as there are any, since a sandbox ends with its thread."""
+        with self.turn:
+            while self.jobs:
+                job = self.jobs.popleft()
+                try:
+                    self.runner.run(job)
+                except BaseException as error:  # noqa: BLE001 — the thread that waits raises it
+                    self.errors.append(error)
+                    self.jobs.clear()
+                    self.runner.executor.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TakingTurns:
+    """An executor whose caller has the turn, gives it away while workers work, and takes it back."""
+
+    executor: Executor
+    turn: threading.Lock
+    in_process = False
+
+    @property
+    def num_workers(self) -> int:
+        """The executor's."""
+        return self.executor.num_workers
+
+    def map(self, work: Work, items: Iterable[Any], on_outcome: Emit) -> None:
+        """See `Executor.map`; the caller has no turn while `on_outcome` is called."""
+        self.turn.release()
+        try:
+            self.executor.map(work, items, on_outcome)
+        finally:
+            self.turn.acquire()
+
+    def close(self) -> None:
+        """End the workers."""
+        self.executor.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _OneAtATime:
+    """A listener that is never told two things at once."""
+
+    def __init__(self, listener: Progress) -> None:
+        self._listener = listener
+        self._lock = threading.Lock()
+
+    def job_skipped(self, job: Job) -> None:
+        """Pass it on."""
+        with self._lock:
+            self._listener.job_skipped(job)
+
+    def job_started(self, job: Job, num_requests: int) -> None:
+        """Pass it on."""
+        with self._lock:
+            self._listener.job_started(job, num_requests)
+
+    def answered(self, job: Job, answer: Answer) -> None:
+        """Pass it on."""
+        with self._lock:
+            self._listener.answered(job, answer)
+
+    def resumed(self, job: Job, num_answers: int) -> None:
+        """Pass it on."""
+        with self._lock:
+            self._listener.resumed(job, num_answers)
+
+    def job_finished(self, job: Job) -> None:
+        """Pass it on."""
+        with self._lock:
+            self._listener.job_finished(job)
