@@ -123,7 +123,7 @@ def inductor(bench: Bench) -> list[Row]:
     path, rows = checkpoint(bench, "100M"), []
     bench = replace(bench, repeats=10 * bench.repeats)
     for dtype in _DTYPES:
-        steps = ours(path, dtype=dtype).engine.steps
+        steps = ours(path, dtype=dtype).engine.call(lambda engine: engine.steps)
         model = load_model(path, dtype=getattr(torch, dtype))
         for size in _BATCHES:
             started = time.perf_counter()

@@ -61,6 +61,8 @@ class NoRoomError(StoreError):
     """The disk, its inodes, a quota or a limit on a file's size is used up. What was stored until then is whole."""
 
     exit_code = 4
+
+
 class ExecutorError(FtEvalError):
     """The workers can't be had, or are lost; what was answered until then is on disk."""
 

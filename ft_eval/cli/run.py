@@ -115,6 +115,24 @@ _SECONDS_BETWEEN_LINES = 15.0
 )
 @click.option("--allow-unsafe-code", is_flag=True, help="Let --sandbox none run programs with all your rights.")
 @click.option("--skip-gold-check", is_flag=True, help="Don't see first whether a code task's own solutions pass.")
+@click.option(
+    "--executor",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Where the engines are: on this machine, or on a Ray cluster.",
+)
+@click.option(
+    "--num-workers", type=Whole(low=1), metavar="N", help="Engines at a time; default: 1, or what the cluster holds."
+)
+@click.option("--ray-address", metavar="ADDRESS", help="auto (this machine's cluster, default), local, or HOST:PORT.")
+@click.option(
+    "--num-gpus-per-worker",
+    type=Number(low=0),
+    metavar="G",
+    help="Of each Ray worker; default: 1 where there are GPUs.",
+)
+@click.option("--num-cpus-per-worker", type=Number(low=0), metavar="C", help="Of each Ray worker; default: 1.")
 @click.option("--dry-run", is_flag=True, help="Print the plan (jobs, documents, tokens) and stop.")
 def run(  # noqa: PLR0917 — click passes every option by name
     ckpt: tuple[str, ...],
@@ -146,6 +164,11 @@ def run(  # noqa: PLR0917 — click passes every option by name
     tier: str,
     allow_unsafe_code: bool,
     skip_gold_check: bool,
+    executor: str,
+    num_workers: int | None,
+    ray_address: str | None,
+    num_gpus_per_worker: float | None,
+    num_cpus_per_worker: float | None,
     dry_run: bool,
     plan_to: Path | None = None,
 ) -> None:
@@ -157,11 +180,20 @@ def run(  # noqa: PLR0917 — click passes every option by name
 
     quiet_libraries(offline=offline)
     from ft_eval.cli.running import run_plan, show_plan
+    from ft_eval.executors.opening import ExecutorOptions
     from ft_eval.harness.code_tasks import session
     from ft_eval.harness.mirror import DataSource
     from ft_eval.harness.tasks import TaskOptions
     from ft_eval.plan import RunOptions, plan_run
 
+    workers = ExecutorOptions(
+        name=executor,
+        num_workers=num_workers,
+        ray_address=ray_address,
+        num_gpus_per_worker=num_gpus_per_worker,
+        num_cpus_per_worker=num_cpus_per_worker,
+    )
+    placed = _placed(device, executor)
     source = DataSource(data_dir=data_dir, offline=offline)
     scoring = _code_settings(source, tier, allow_unsafe_code=allow_unsafe_code, check_references=not skip_gold_check)
     options = RunOptions(
@@ -183,7 +215,7 @@ def run(  # noqa: PLR0917 — click passes every option by name
         margin_points=margin,
         registered=read_registration(plan_file),
         dtype=dtype,
-        engine=_engine(batch_size, device, compile_, prefix_cache=not no_prefix_cache, num_verified=num_verified),
+        engine=_engine(batch_size, placed, compile_, prefix_cache=not no_prefix_cache, num_verified=num_verified),
         source=source,
         command=shlex.join(["ft-eval", *sys.argv[1:]]),
     )
@@ -196,7 +228,7 @@ def run(  # noqa: PLR0917 — click passes every option by name
         show_plan(planned)
         return
     with session(scoring):
-        run_plan(planned, output_path or Path("runs") / planned.plan.run_id)
+        run_plan(planned, output_path or Path("runs") / planned.plan.run_id, workers)
 
 
 def _policies(latents: tuple[str, ...], z_draws: str | None, prefix_latents: str) -> tuple[Any, ...]:
@@ -207,17 +239,23 @@ def _policies(latents: tuple[str, ...], z_draws: str | None, prefix_latents: str
     return tuple(latent_policy(name, z_draws or "1", prefix_latents) for name in names)
 
 
+def _placed(device: str, executor: str) -> str:
+    """The device's name; on a cluster each worker says what `auto` is, since this machine may be another kind."""
+    from ft_eval.engine.loading import resolve_device
+
+    return device if executor == "ray" else resolve_device(device)
+
+
 def _engine(batch_size: str, device: str, compile_: str, *, prefix_cache: bool, num_verified: int) -> Any:
     """`EngineOptions`; like all types here, its module is loaded when the command runs, not for its help."""
-    from ft_eval.engine.loading import resolve_compile, resolve_device
+    from ft_eval.engine.loading import resolve_compile
     from ft_eval.records import EngineOptions
 
-    placed = resolve_device(device)
     return EngineOptions(
         batch_size=parse_batch_size(batch_size),
-        device=placed,
+        device=device,
         prefix_cache=prefix_cache,
-        captures_steps=resolve_compile(compile_, device=placed),
+        captures_steps=resolve_compile(compile_, device="cpu" if device == "auto" else device),
         compile=compile_,
         num_verified=num_verified,
     )

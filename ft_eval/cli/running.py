@@ -8,6 +8,8 @@ from rich.table import Table
 
 from ft_eval.cli.display import console, live_progress
 from ft_eval.cli.verdicts import print_verdicts
+from ft_eval.engine.client import EngineSlot
+from ft_eval.executors.opening import ExecutorOptions, open_executor
 from ft_eval.plan import DISCORDANCES, Foresight, PlannedRun, estimate_workload, foresee
 from ft_eval.report import build_report
 from ft_eval.run import execute_plan
@@ -58,12 +60,15 @@ def show_foresight(found: Foresight) -> None:
     click.echo(f"found 4 times in 5, at 5 %{shared}; how many items differ is an assumption")
 
 
-def run_plan(planned: PlannedRun, path: Path) -> None:
+def run_plan(planned: PlannedRun, path: Path, workers: ExecutorOptions) -> None:
     """Carry out a plan in a folder, with a live display, and print what came of it."""
-    with RunStore.open_or_create(path, planned.plan, on_notice=_notice) as store:
+    with (
+        open_executor(EngineSlot, workers) as executor,
+        RunStore.open_or_create(path, planned.plan, on_notice=_notice) as store,
+    ):
         try:
             with live_progress(planned.plan) as progress:
-                execute_plan(planned, store, progress)
+                execute_plan(planned, store, progress, executor)
         except KeyboardInterrupt:
             _say_how_to_continue(planned, store)
             raise
