@@ -2,30 +2,76 @@
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ft_eval.report import GateResult, Outcome, Report, RowKind, SummaryRow, summary_lines, summary_rows
+from ft_eval.report import GateResult, Outcome, Report, RowKind, SummaryRow, Verdict, summary_lines, summary_rows
 from ft_eval.report.formats import one_line
+
+_MEDIUM, _WIDE = 110, 150
+"""Characters from which the relative gain, and from which every column fits."""
+_VERDICTS = {
+    Verdict.BETTER: "[bold blue]▲ better[/]",
+    Verdict.WORSE: "[bold dark_orange]▼ worse[/]",
+    Verdict.EQUIVALENT: "◆ equivalent",
+    Verdict.UNRESOLVED: "[dim]○ unresolved[/]",
+}
 
 
 def print_verdicts(report: Report) -> None:
-    """Print what the page's table says, to stdout; tasks of a group are left to the page."""
-    table = Table(header_style="bold")
-    for name in ("task", "latent"):
-        table.add_column(name)
-    for name in ("items", "baseline", "latent", "difference", "relative gain", "detectable", "W/L/T", "p", "corrected"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
-    for row in summary_rows(report):
-        if row.kind is not RowKind.SUBTASK:
-            table.add_row(*map(escape, _cells(row)))
-    console = Console() if sys.stdout.isatty() else Console(width=180)
-    console.print(table)
-    for line in summary_lines(report):
-        console.print(escape(line), highlight=False, soft_wrap=not sys.stdout.isatty())
+    """Print the verdict sentence, the page's table and what else a reader must know, to stdout.
+
+    Tasks of a group are left to the page. A narrow terminal leaves out what the sentences say anyway.
+    """
+    console = _console()
+    headline, *rest = summary_lines(report)
+    console.print(f"[bold]{escape(headline)}[/bold]", highlight=False, soft_wrap=not console.is_terminal)
+    console.print(_table(summary_rows(report), console.width))
+    for line in rest:
+        console.print(escape(line), highlight=False, soft_wrap=not console.is_terminal)
+
+
+def _console() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=180)
+
+
+def _table(rows: Sequence[SummaryRow], width: int) -> Table:
+    """What stands in every width comes first; a column more, and the metric's name, from `_MEDIUM` and `_WIDE`."""
+    shown = [row for row in rows if row.kind is not RowKind.SUBTASK]
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD)
+    has_latents = len({row.latent for row in shown}) > 1
+    for name in ("task", "latent") if has_latents else ("task",):
+        table.add_column(name, overflow="fold")
+    numbers = ["items", "scores", "difference"]
+    numbers += ["relative gain"] if width >= _MEDIUM else []
+    numbers += ["detectable", "W/L/T", "p alone"] if width >= _WIDE else []
+    for name in (*numbers, "p"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold", no_wrap=all(row.verdict for row in shown))
+    for row in shown:
+        table.add_row(*_cells(row, width, has_latents=has_latents))
+    return table
+
+
+def _cells(row: SummaryRow, width: int, *, has_latents: bool) -> list[str]:
+    gain, _, ends = row.relative_gain.partition(" [")
+    if row.relative_gain.startswith("left out"):
+        gain, ends = "left out", ""
+    cells = [
+        f"{row.task}\n{row.metric}" if width >= _MEDIUM else row.task,
+        *((row.latent,) if has_latents else ()),
+        row.num_items,
+        f"{row.baseline_score} → {row.latent_score}",
+        row.difference if row.verdict is None else f"{row.difference}\n{row.interval}",
+        *((f"{gain}\n[{ends}" if ends else gain,) if width >= _MEDIUM else ()),
+        *((row.smallest_detectable, row.split, row.p_value) if width >= _WIDE else ()),
+        row.p_corrected,
+    ]
+    return [*map(escape, cells), escape(row.remark) if row.verdict is None else _VERDICTS[row.verdict]]
 
 
 def print_checks(result: GateResult) -> None:
@@ -36,15 +82,8 @@ def print_checks(result: GateResult) -> None:
     for check in sorted(result.checks, key=lambda check: check.outcome is not Outcome.PASS):
         cells = (check.latent, check.task, check.rule, check.found, check.outcome.value)
         table.add_row(*(escape(one_line(cell)) for cell in cells))
-    console = Console() if sys.stdout.isatty() else Console(width=180)
+    console = _console()
     console.print(table)
     number = Counter(check.outcome for check in result.checks)
     tally = ", ".join(f"{number[outcome]} {outcome}" for outcome in Outcome if number[outcome])
     console.print(f"gate: {result.outcome} ({tally})", highlight=False)
-
-
-def _cells(row: SummaryRow) -> tuple[str, ...]:
-    difference = row.difference if row.verdict is None else f"{row.difference} {row.interval}"
-    numbers = (difference, row.relative_gain, row.smallest_detectable, row.split, row.p_value, row.p_corrected)
-    task = f"{row.task} ({row.metric})"
-    return (task, row.latent, row.num_items, row.baseline_score, row.latent_score, *numbers, row.verdict or row.remark)
