@@ -6,6 +6,7 @@ number are equal; documents of runs with other limits are matched by content lat
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -47,8 +48,8 @@ class RunReader(Protocol):
         """The job's result, or None while it is not done."""
         ...
 
-    def samples(self, job_id: str) -> Iterator[SampleResult]:
-        """The samples of a job that is done."""
+    def samples(self, job_id: str, doc_ids: AbstractSet[int] | None = None) -> Iterator[SampleResult]:
+        """The samples of a job that is done, of these documents or of all."""
         ...
 
 

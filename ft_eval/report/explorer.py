@@ -35,7 +35,8 @@ def choose(picks: Picks, num_samples_of: Mapping[tuple[int, str], int]) -> tuple
     changed, equal = (_in_turn(picks, is_changed=is_changed) for is_changed in (True, False))
     first = _within(changed, num_samples_of, int(MAX_SAMPLES * (1.0 - _SHARE_EQUAL)))
     num_used = sum(num_samples_of[key[:2]] for key in first)
-    others = [key for key in equal if key not in set(changed)]
+    known = set(changed)
+    others = [key for key in equal if key not in known]
     return (*first, *_within(others, num_samples_of, MAX_SAMPLES - num_used))
 
 

@@ -6,6 +6,7 @@ what nobody read is added at the end. A row is one document under one draw, with
 
 import os
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -78,10 +79,15 @@ class _RecordedRun:
     def result(self, job_id: str) -> TaskResult | None:
         return self._store.result(job_id)
 
-    def samples(self, job_id: str) -> Iterator[SampleResult]:
+    def samples(self, job_id: str, doc_ids: AbstractSet[int] | None = None) -> Iterator[SampleResult]:
         if job_id in self._recorded:
-            yield from self._store.samples(job_id)
+            yield from self._store.samples(job_id, doc_ids)
             return
+        for sample in self._record(job_id):
+            if doc_ids is None or sample.doc_id in doc_ids:
+                yield sample
+
+    def _record(self, job_id: str) -> Iterator[SampleResult]:
         self._recorded.add(job_id)
         owner, run_id, samples = self._jobs[job_id], self.plan.run_id, self._store.samples(job_id)
         try:
@@ -161,4 +167,4 @@ def _row(run_id: str, owner: Job, sample: SampleResult) -> dict[str, Any]:
 
 def _utf8(text: str) -> str:
     r"""The text as Parquet can hold it: half of a surrogate pair, which a model can make, becomes `\\ud800`."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

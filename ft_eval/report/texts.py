@@ -42,9 +42,8 @@ def read_texts(catalog: Catalog, wanted: Mapping[tuple[str, str], AbstractSet[in
 
 def _read(entry: Entry, doc_ids: AbstractSet[int]) -> dict[int, list[SampleResult]]:
     found: dict[int, list[SampleResult]] = {}
-    for sample in entry.store.samples(entry.job.id):
-        if sample.doc_id in doc_ids:
-            found.setdefault(sample.doc_id, []).append(_clipped(sample))
+    for sample in entry.store.samples(entry.job.id, doc_ids):
+        found.setdefault(sample.doc_id, []).append(_clipped(sample))
     for samples in found.values():
         samples.sort(key=lambda sample: sample.draw)
     return found

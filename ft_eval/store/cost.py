@@ -43,11 +43,9 @@ def with_cost(result: TaskResult, cost: JobCost) -> TaskResult:
     return replace(result, started_at=cost.started_at, seconds=cost.seconds, peak_memory_bytes=cost.peak_memory_bytes)
 
 
-def with_seconds(samples: Iterable[SampleResult], cost: JobCost | None) -> Iterator[SampleResult]:
-    """The samples with what each took; as they are where nothing was kept apart."""
-    if cost is None:
-        yield from samples
-        return
-    seconds = iter(cost.sample_seconds)
-    for sample in samples:  # that there are as many is held by the samples' own seal, after the last one
-        yield replace(sample, seconds=next(seconds, 0.0))
+def with_seconds(samples: Iterable[tuple[int, SampleResult]], cost: JobCost | None) -> Iterator[SampleResult]:
+    """The samples, each with its place among all, with what each took; as they are where nothing was kept apart."""
+    seconds = () if cost is None else cost.sample_seconds
+    for place, sample in samples:  # that there are as many is held by the samples' own seal, after the last one
+        took = seconds[place] if place < len(seconds) else 0.0
+        yield replace(sample, seconds=took) if took else sample

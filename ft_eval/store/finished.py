@@ -9,6 +9,7 @@ Knows no run and no lock: whoever calls what writes here holds it.
 
 import os
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,15 +48,15 @@ class JobFiles:
         cost = self._cost(finished)
         return finished.result if cost is None else with_cost(finished.result, cost)
 
-    def samples(self) -> Iterator[SampleResult]:
-        """The finished job's samples, in the order in which they were stored.
+    def samples(self, doc_ids: AbstractSet[int] | None = None) -> Iterator[SampleResult]:
+        """The finished job's samples, of these documents or of all, in the order in which they were stored.
 
         Raises:
             DamagedError: While iterating: a line or the whole is not what was written.
             StoreError: The result can't be read.
         """
         finished = self._finished()
-        samples = read_samples(self._samples_path, finished.samples, self.job_id)
+        samples = read_samples(self._samples_path, finished.samples, self.job_id, doc_ids)
         return with_seconds(samples, self._cost(finished))
 
     def finish(self, result: TaskResult, samples: Iterable[SampleResult]) -> None:

@@ -13,6 +13,7 @@ Knows no model, task or statistics. The only name from outside that becomes a pa
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -125,8 +126,8 @@ class RunStore:
         files = self._files(job_id)
         return files.result() if files.is_done() else None
 
-    def samples(self, job_id: str) -> Iterator[SampleResult]:
-        """The finished job's samples, in the order in which they were stored.
+    def samples(self, job_id: str, doc_ids: AbstractSet[int] | None = None) -> Iterator[SampleResult]:
+        """The finished job's samples, of these documents or of all, in the order in which they were stored.
 
         Raises:
             StoreError: The job is not done, or (while iterating) a line is damaged or the file is not what was stored.
@@ -134,7 +135,7 @@ class RunStore:
         files = self._files(job_id)
         if not files.is_done():
             raise StoreError(f"{files.folder}: the job is not finished; run its command again to finish it")
-        return files.samples()
+        return files.samples(doc_ids)
 
     def finish(self, result: TaskResult, samples: Iterable[SampleResult]) -> None:
         """Store a job's samples and then, whole or not at all, its result: from then on the job is done.

@@ -4,7 +4,9 @@ The lines are plain JSON objects that any JSON Lines reader takes; the seal lies
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from ft_eval.records import SampleResult, TaskResult
 from ft_eval.store.codec import dump, load
 from ft_eval.store.files import read_lines, write_atomically
 from ft_eval.store.whole import DamagedError
+
+_BEGINNING = re.compile(rb'\{"format_version":[0-9]{1,4},"job_id":"[^"\\]{1,40}","doc_id":([0-9]{1,18}),')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +60,16 @@ def write_samples(path: Path, samples: Iterable[SampleResult], job_id: str) -> t
     return SamplesSeal(num_lines=len(seconds), sha256=digest.hexdigest()), seconds
 
 
-def read_samples(path: Path, seal: SamplesSeal, job_id: str) -> Iterator[SampleResult]:
-    """The samples in the order in which they were stored.
+def read_samples(
+    path: Path, seal: SamplesSeal, job_id: str, doc_ids: AbstractSet[int] | None = None
+) -> Iterator[tuple[int, SampleResult]]:
+    """The samples in the order in which they were stored, each with its place, from 0.
+
+    Args:
+        path: the file.
+        seal: of it.
+        job_id: the job's.
+        doc_ids: the documents that are wanted; None for all. The others' lines are counted and not decoded.
 
     Raises:
         DamagedError: A line is not a sample of this job (file and line are named), or, after the last one, the file is
@@ -67,8 +79,15 @@ def read_samples(path: Path, seal: SamplesSeal, job_id: str) -> Iterator[SampleR
     digest, num_lines = hashlib.sha256(), 0
     for num_lines, line in enumerate(read_lines(path), start=1):
         digest.update(line)
-        yield _sample(line, f"{path}:{num_lines}", job_id)
+        if doc_ids is None or _is_wanted(line, doc_ids):
+            yield num_lines - 1, _sample(line, f"{path}:{num_lines}", job_id)
     _hold(path, SamplesSeal(num_lines=num_lines, sha256=digest.hexdigest()), seal)
+
+
+def _is_wanted(line: bytes, doc_ids: AbstractSet[int]) -> bool:
+    """By the line's first keys; a line that begins otherwise is wanted, to be read and refused."""
+    found = _BEGINNING.match(line)
+    return found is None or int(found[1]) in doc_ids
 
 
 def check_samples(path: Path, seal: SamplesSeal) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -40,9 +41,9 @@ class FakeStore:
     def result(self, job_id: str) -> TaskResult | None:
         return self.results.get(job_id)
 
-    def samples(self, job_id: str) -> Iterator[SampleResult]:
+    def samples(self, job_id: str, doc_ids: AbstractSet[int] | None = None) -> Iterator[SampleResult]:
         self.num_reads += 1
-        yield from self.stored[job_id]
+        yield from (sample for sample in self.stored[job_id] if doc_ids is None or sample.doc_id in doc_ids)
 
 
 def baseline(name: str = "base", **changes: object) -> Checkpoint:
