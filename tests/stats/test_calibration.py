@@ -8,6 +8,7 @@ import pytest
 
 from tests.stats import calibration
 from tests.stats.trials import MODEL_SPREAD
+from tests.stats.unconditional import unconditional_levels
 
 SAME_MODEL = 0.0
 
@@ -131,3 +132,10 @@ def test_the_mean_over_tasks_is_held_by_its_interval_95_times_in_100():
 @pytest.mark.parametrize(("n", "num_draws"), [(164, 1), (1319, 1), (164, 4)])
 def test_reruns_stay_below_the_noise_floor_95_times_in_100(n, num_draws):
     assert 0.94 <= calibration.below_noise_floor(n, num_draws, seed=14) <= 0.96
+
+
+def test_an_unconditional_exact_test_comes_nearer_to_its_level_with_few_changed_items_and_never_above():
+    few, some, many = unconditional_levels(164, [0.02, 0.05, 0.2])
+    assert calibration.exact_mid_p_level(164, 0.02) < few < 0.04
+    assert 0.04 < some <= 0.05
+    assert 0.04 < many <= 0.05
