@@ -144,7 +144,7 @@ def _is_constant(tensor: Tensor) -> bool:
 
 
 def _num_nonfinite(tensor: Tensor) -> int:
-    pieces = tensor.reshape(-1).split(_LOOKED_AT)
+    pieces = torch.split(tensor.reshape(-1), _LOOKED_AT)
     return tensor.numel() - sum(int(torch.isfinite(piece).sum()) for piece in pieces)
 
 
