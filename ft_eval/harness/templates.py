@@ -32,6 +32,7 @@ MAX_NUMBER = 10_000
 """Of a width, and of what a filter is told to count."""
 MAX_SECONDS = 5.0
 _MAX_POWER = 64
+_MAX_DEPTH = 60
 _MAX_QUANTIFIERS = 2
 _REFUSED = (nodes.Macro, nodes.CallBlock, nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Block)
 _WIDTH = re.compile(r"\d{5,}")
@@ -154,11 +155,13 @@ def _filter(name: str, value: nodes.Expr) -> nodes.Filter:
     return nodes.Filter(value, name, [], [], None, None, lineno=value.lineno)
 
 
-def _refuse(node: nodes.Node) -> None:
+def _refuse(node: nodes.Node, depth: int = 0) -> None:
+    if depth > _MAX_DEPTH:  # the time to compile it grows out of all proportion
+        raise TemplateSyntaxError(f"nested more than {_MAX_DEPTH} deep", getattr(node, "lineno", 1))
     if isinstance(node, _REFUSED) or getattr(node, "recursive", False):
         raise TemplateSyntaxError(f"{type(node).__name__.lower()} is not for a task's template", node.lineno)
     for child in node.iter_child_nodes():
-        _refuse(child)
+        _refuse(child, depth + 1)
 
 
 def _bounded_filters(filters: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
