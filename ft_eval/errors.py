@@ -12,6 +12,7 @@ Anything else that escapes is our own bug and keeps its traceback. This module k
      + StoreError         a run folder can't be read, written or continued
         + NoRoomError     the disk, its inodes, a quota or a file's size limit is used up (exit code 4)
      + ExecutorError      the workers can't be had, or are lost
+     + UnscoredError      too many samples of a finished run could not be scored (exit code 3)
      + SandboxError       generated code can't be run safely here (never a wrong answer)
      + ReportError        a report can't be made from these runs
 
@@ -65,6 +66,12 @@ class NoRoomError(StoreError):
 
 class ExecutorError(FtEvalError):
     """The workers can't be had, or are lost; what was answered until then is on disk."""
+
+
+class UnscoredError(FtEvalError):
+    """The run is finished and kept, and more of a job's samples than the stated share could not be scored."""
+
+    exit_code = 3
 
 
 class SandboxError(FtEvalError):

@@ -1,12 +1,14 @@
 """The live display of a run: a bar with rate and time left in a terminal, plain lines elsewhere. To stderr."""
 
+import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,9 +21,19 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 
 from ft_eval.records import Answer, Job, RunPlan
-from ft_eval.run import Progress
+from ft_eval.run import Progress, SilentProgress
+from ft_eval.run.labels import duration, label
+from ft_eval.run.tally import Tally
 
 _SECONDS_BETWEEN_LINES = 15.0
+
+
+class Style(Enum):
+    """How much a run says."""
+
+    QUIET = "quiet"
+    NORMAL = "normal"
+    VERBOSE = "verbose"
 
 
 def console() -> Console:
@@ -30,9 +42,15 @@ def console() -> Console:
 
 
 @contextmanager
-def live_progress(plan: RunPlan) -> Iterator[Progress]:
-    """The display that fits stderr: bars in a terminal, lines in a file or a pipe."""
-    if not sys.stderr.isatty():
+def live_progress(plan: RunPlan, style: Style) -> Iterator[Progress]:
+    """The display that fits stderr: bars in a terminal, lines in a file or a pipe; less where so wished."""
+    if style is Style.QUIET:
+        yield Remarks()
+        return
+    if style is Style.VERBOSE:  # the log's own lines are shown
+        yield SilentProgress()
+        return
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield LineProgress(plan)
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -41,96 +59,110 @@ def live_progress(plan: RunPlan) -> Iterator[Progress]:
         yield BarProgress(plan, bars)
 
 
-def _label(job: Job) -> str:
-    policy = f" ({job.latents.source})" if job.latents else ""
-    return f"{job.checkpoint.name}{policy} · {job.task.name}"
+class Remarks(SilentProgress):
+    """Only what is odd."""
+
+    def noticed(self, text: str) -> None:
+        """Say it on a line."""
+        click.echo(f"warning: {text}", err=True)
 
 
-class BarProgress:
-    """Two bars: documents of the whole run, requests of the job at hand."""
+class BarProgress(Tally):
+    """A bar for the whole run's jobs, and one for the requests of each job under way."""
 
     def __init__(self, plan: RunPlan, bars: Bars) -> None:
+        super().__init__()
         self._bars = bars
-        self._plan = plan
         self._total = bars.add_task("all jobs", total=len(plan.jobs), rate="jobs")
-        self._job: TaskID | None = None
-        self._num_tokens = 0
-        self._started = time.monotonic()
+        self._rows: dict[str, TaskID] = {}
 
     def job_skipped(self, job: Job) -> None:
         """Count the job."""
-        self._bars.console.print(f"done before: {_label(job)}")
+        self._print(f"done before: {label(job)}")
         self._bars.advance(self._total)
 
     def resumed(self, job: Job, num_answers: int) -> None:
         """Say how much of the job was found."""
+        super().resumed(job, num_answers)
         if num_answers:
-            self._bars.console.print(f"{_label(job)}: {num_answers} answers found, they are not asked again")
+            self._print(f"{label(job)}: {num_answers} answers found, they are not asked again")
 
     def job_started(self, job: Job, num_requests: int) -> None:
-        """Open the job's bar."""
-        self._close_bar()
-        self._num_tokens, self._started = 0, time.monotonic()
-        self._job = self._bars.add_task(_label(job), total=num_requests, rate="")
+        """Open the job's bar, or make it longer."""
+        super().job_started(job, num_requests)
+        total = self.open[job.id].num_requests
+        if job.id in self._rows:
+            self._bars.update(self._rows[job.id], total=total)
+        else:
+            self._rows[job.id] = self._bars.add_task(escape(label(job)), total=total, rate="")
 
     def answered(self, job: Job, answer: Answer) -> None:
         """Move the job's bar, and its rate."""
-        if self._job is None:
-            return
-        self._num_tokens += answer.num_prompt_tokens + answer.num_generated_tokens
-        rate = self._num_tokens / max(time.monotonic() - self._started, 1e-3)
-        self._bars.update(self._job, advance=1, rate=f"{rate:,.0f} tokens/s")
+        super().answered(job, answer)
+        tally = self.open[job.id]
+        rate = f"{tally.num_tokens / tally.seconds(self.clock()):,.0f} tokens/s"
+        if job.id in self._rows:
+            self._bars.update(self._rows[job.id], advance=1, rate=rate)
 
     def job_finished(self, job: Job) -> None:
         """Close the job's bar."""
-        self._close_bar()
+        super().job_finished(job)
+        if (row := self._rows.pop(job.id, None)) is not None:
+            self._bars.remove_task(row)
         self._bars.advance(self._total)
 
-    def _close_bar(self) -> None:
-        if self._job is not None:
-            self._bars.remove_task(self._job)
-            self._job = None
+    def noticed(self, text: str) -> None:
+        """Say it above the bars."""
+        self._print(f"warning: {text}")
+
+    def _print(self, text: str) -> None:
+        self._bars.console.print(text, markup=False, highlight=False)
 
 
-class LineProgress:
+class LineProgress(Tally):
     """A line per job, and one every quarter of a minute in between: for logs and pipes."""
 
     def __init__(self, plan: RunPlan) -> None:
-        self._num_jobs = len(plan.jobs)
-        self._number = 0
-        self._num_requests = 0
-        self._num_answers = 0
-        self._started = self._last = time.monotonic()
+        super().__init__()
+        self._numbers = {job.id: number for number, job in enumerate(plan.jobs, start=1)}
+        self._last: dict[str, float] = {}
 
     def job_skipped(self, job: Job) -> None:
         """Count the job."""
-        self._number += 1
         self._say(job, "done before")
 
     def resumed(self, job: Job, num_answers: int) -> None:
         """Say how much of the job was found."""
-        self._number += 1
+        super().resumed(job, num_answers)
         if num_answers:
             self._say(job, f"{num_answers} answers found, they are not asked again")
 
     def job_started(self, job: Job, num_requests: int) -> None:
         """Say how much is to do."""
-        self._num_requests, self._num_answers = num_requests, 0
-        self._started = self._last = time.monotonic()
+        super().job_started(job, num_requests)
+        self._last.setdefault(job.id, self.clock())
         self._say(job, f"{num_requests} requests")
 
     def answered(self, job: Job, answer: Answer) -> None:
         """Say where it stands, now and then."""
-        self._num_answers += 1
-        now = time.monotonic()
-        if now - self._last >= _SECONDS_BETWEEN_LINES:
-            self._last = now
-            left = (now - self._started) / self._num_answers * (self._num_requests - self._num_answers)
-            self._say(job, f"{self._num_answers} of {self._num_requests} requests, about {left:.0f} s left")
+        super().answered(job, answer)
+        now, tally = self.clock(), self.open[job.id]
+        if now - self._last.setdefault(job.id, now) < _SECONDS_BETWEEN_LINES:
+            return
+        self._last[job.id] = now
+        left = tally.seconds_left(now)
+        rest = "" if left is None else f", about {duration(left)} left"
+        self._say(job, f"{tally.num_answers} of {tally.num_requests} requests{rest}")
 
     def job_finished(self, job: Job) -> None:
         """Say that it is on disk."""
-        self._say(job, f"done in {time.monotonic() - self._started:.1f} s")
+        tally = self.open.get(job.id)
+        super().job_finished(job)
+        self._say(job, "done" if tally is None else f"done in {tally.seconds(self.clock()):.1f} s")
+
+    def noticed(self, text: str) -> None:
+        """Say it on a line."""
+        click.echo(f"warning: {text}", err=True)
 
     def _say(self, job: Job, what: str) -> None:
-        click.echo(f"[{self._number}/{self._num_jobs}] {_label(job)}: {what}", err=True)
+        click.echo(f"[{self._numbers[job.id]}/{len(self._numbers)}] {label(job)}: {what}", err=True)

@@ -1,6 +1,7 @@
 """The entry point, and the one place where an exception becomes an exit code.
 
-    0 done    2 a mistake the user can mend (one line, no traceback)    4 no room on the disk    130 interrupted
+    0 done    2 a mistake the user can mend (one line, no traceback)    3 too many samples could not be scored
+    4 no room on the disk    130 interrupted    143 ended by SIGTERM
 
 Our own bugs keep their traceback.
 """
@@ -21,11 +22,14 @@ from ft_eval.cli.convert import convert
 from ft_eval.cli.fetch import fetch
 from ft_eval.cli.gate import gate
 from ft_eval.cli.lm_eval import lm_eval
+from ft_eval.cli.options import one_line
 from ft_eval.cli.planning import make_plan_command
 from ft_eval.cli.probe import probe
 from ft_eval.cli.report import report
 from ft_eval.cli.run import run
 from ft_eval.cli.score import score
+from ft_eval.cli.status import status
+from ft_eval.cli.stopping import Stopped
 from ft_eval.cli.tasks import tasks
 from ft_eval.cli.toy import toy
 from ft_eval.errors import FtEvalError, FtEvalWarning, NoRoomError
@@ -48,7 +52,6 @@ _CLOSED = frozenset(
     }
 )
 """What a machine may say of a path that the user named; any other OSError is a bug of ours."""
-_MAX_LINE = 4000
 
 
 def _kebab(name: str) -> str:
@@ -65,6 +68,7 @@ def cli() -> None:
     \b
     ft-eval run --ckpt ckpts/ --tasks gsm8k,humaneval_plus    evaluate checkpoints
     ft-eval plan --ckpt ckpts/ --tasks gsm8k                 write down beforehand what a run will do
+    ft-eval status                                           where the latest run stands
     ft-eval report                                           write report.html of the latest run
     ft-eval gate --policy policy.toml                        hold the latest run to a policy, for CI
     ft-eval score samples.jsonl --task humaneval_plus        score programs that were written elsewhere
@@ -75,7 +79,7 @@ def cli() -> None:
     """  # noqa: D301 — click's \b keeps the lines apart
 
 
-for command in (run, make_plan_command(run), report, gate, score, probe, tasks, fetch, toy, convert, lm_eval):
+for command in (run, make_plan_command(run), status, report, gate, score, probe, tasks, fetch, toy, convert, lm_eval):
     cli.add_command(command)
 
 
@@ -95,6 +99,9 @@ def main(arguments: list[str] | None = None) -> None:
     except FtEvalError as error:
         click.echo(f"error: {one_line(str(error))}", err=True)
         sys.exit(error.exit_code)
+    except Stopped as stop:
+        click.echo(f"ended by {stop}", err=True)
+        sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
@@ -149,9 +156,3 @@ def _remarks_as_lines() -> Iterator[None]:
         original, warnings.showwarning = warnings.showwarning, show
         warnings.simplefilter("always", FtEvalWarning)
         yield
-
-
-def one_line(text: str) -> str:
-    """The text on one line, without control characters: names of files and tasks come from outside."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text[: 2 * _MAX_LINE]).split())
-    return line if len(line) <= _MAX_LINE else f"{line[:_MAX_LINE]}…"

@@ -9,6 +9,9 @@ import click
 
 from ft_eval.errors import UsageError
 
+DEFAULT_MAX_UNSCORED = 0.01
+"""The share of a job's samples that may be unscored before its run fails."""
+_MAX_LINE = 4000
 _WHOLE = re.compile(r"[+-]?[0-9]{1,20}", flags=re.ASCII)
 _NUMBER = re.compile(r"[+-]?([0-9]{1,20}(\.[0-9]{0,20})?|\.[0-9]{1,20})([eE][+-]?[0-9]{1,3})?", flags=re.ASCII)
 
@@ -39,21 +42,29 @@ class Whole(click.ParamType):  # type: ignore[type-arg] # generic in new version
 
 
 class Number(click.ParamType):  # type: ignore[type-arg] # the same
-    """A finite number of at least `low` in plain digits, such as 0.5 or 1e-3."""
+    """A finite number from `low` to `high` in plain digits, such as 0.5 or 1e-3."""
 
     name = "number"
 
-    def __init__(self, *, low: float = -math.inf) -> None:
+    def __init__(self, *, low: float = -math.inf, high: float = math.inf) -> None:
         self.low = low
+        self.high = high
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number; a click error names what was got and what was expected."""
         text = str(value)
         number = float(text) if _NUMBER.fullmatch(text) else math.nan
-        if not self.low <= number < math.inf:
+        if not self.low <= number <= self.high or number == math.inf:
             least = "" if self.low == -math.inf else f" of at least {self.low:g}"
+            least += "" if self.high == math.inf else f" and at most {self.high:g}"
             self.fail(f"{_short(text)} is no number{least}, such as 0.5.", param, ctx)
         return number
+
+
+def one_line(text: str) -> str:
+    """The text on one line, without control characters: names of files and tasks come from outside."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text[: 2 * _MAX_LINE]).split())
+    return line if len(line) <= _MAX_LINE else f"{line[:_MAX_LINE]}…"
 
 
 def _short(text: str) -> str:

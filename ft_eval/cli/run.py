@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from ft_eval.cli.options import Number, Whole, parse_batch_size, parse_limit, parse_names
+from ft_eval.cli.options import DEFAULT_MAX_UNSCORED, Number, Whole, parse_batch_size, parse_limit, parse_names
 from ft_eval.cli.planning import read_registration, say_deviations, take_flags, write_plan
+from ft_eval.cli.stopping import ends_in_order
 
 _FOLDER = click.Path(file_okay=True, path_type=Path)
 _SECONDS_BETWEEN_LINES = 15.0
@@ -133,6 +134,16 @@ _SECONDS_BETWEEN_LINES = 15.0
     help="Of each Ray worker; default: 1 where there are GPUs.",
 )
 @click.option("--num-cpus-per-worker", type=Number(low=0), metavar="C", help="Of each Ray worker; default: 1.")
+@click.option(
+    "--max-unscored",
+    type=Number(low=0.0, high=1.0),
+    default=DEFAULT_MAX_UNSCORED,
+    show_default=True,
+    metavar="SHARE",
+    help="Fail (exit code 3) when more of a job's samples could not be scored.",
+)
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing but warnings and errors.")
+@click.option("--verbose", "-v", is_flag=True, help="Show the run's log, with a line per answer.")
 @click.option("--dry-run", is_flag=True, help="Print the plan (jobs, documents, tokens) and stop.")
 def run(  # noqa: PLR0917 — click passes every option by name
     ckpt: tuple[str, ...],
@@ -169,6 +180,9 @@ def run(  # noqa: PLR0917 — click passes every option by name
     ray_address: str | None,
     num_gpus_per_worker: float | None,
     num_cpus_per_worker: float | None,
+    max_unscored: float,
+    quiet: bool,
+    verbose: bool,
     dry_run: bool,
     plan_to: Path | None = None,
 ) -> None:
@@ -179,7 +193,7 @@ def run(  # noqa: PLR0917 — click passes every option by name
     from ft_eval.cli.quiet import quiet_libraries
 
     quiet_libraries(offline=offline)
-    from ft_eval.cli.running import run_plan, show_plan
+    from ft_eval.cli.running import run_plan, show_plan, telling
     from ft_eval.executors.opening import ExecutorOptions
     from ft_eval.harness.code_tasks import session
     from ft_eval.harness.mirror import DataSource
@@ -194,6 +208,7 @@ def run(  # noqa: PLR0917 — click passes every option by name
         num_cpus_per_worker=num_cpus_per_worker,
     )
     placed = _placed(device, executor)
+    tells = telling(max_unscored, quiet=quiet, verbose=verbose)
     source = DataSource(data_dir=data_dir, offline=offline)
     scoring = _code_settings(source, tier, allow_unsafe_code=allow_unsafe_code, check_references=not skip_gold_check)
     options = RunOptions(
@@ -227,8 +242,8 @@ def run(  # noqa: PLR0917 — click passes every option by name
     if dry_run:
         show_plan(planned)
         return
-    with session(scoring):
-        run_plan(planned, output_path or Path("runs") / planned.plan.run_id, workers)
+    with ends_in_order(), session(scoring):
+        run_plan(planned, output_path or Path("runs") / planned.plan.run_id, workers, tells)
 
 
 def _policies(latents: tuple[str, ...], z_draws: str | None, prefix_latents: str) -> tuple[Any, ...]:

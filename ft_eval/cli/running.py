@@ -1,18 +1,28 @@
 """What `ft-eval run` shows: the plan of a dry run, the live progress, the table at the end. Computes nothing itself."""
 
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from rich.markup import escape
 from rich.table import Table
 
-from ft_eval.cli.display import console, live_progress
+from ft_eval import __version__
+from ft_eval.cli.display import Style, console, live_progress
+from ft_eval.cli.options import DEFAULT_MAX_UNSCORED, one_line
 from ft_eval.cli.verdicts import print_verdicts
 from ft_eval.engine.client import EngineSlot
+from ft_eval.errors import FtEvalError, UsageError
 from ft_eval.executors.opening import ExecutorOptions, open_executor
 from ft_eval.plan import DISCORDANCES, Foresight, PlannedRun, estimate_workload, foresee
 from ft_eval.report import build_report
-from ft_eval.run import execute_plan
+from ft_eval.run import Listeners
+from ft_eval.run.execute import execute_plan
+from ft_eval.run.journal import Journal, RunLog, StatusFile
+from ft_eval.run.unscored import check_unscored, unscored_lines
 from ft_eval.store import RunStore
 
 
@@ -60,30 +70,83 @@ def show_foresight(found: Foresight) -> None:
     click.echo(f"found 4 times in 5, at 5 %{shared}; how many items differ is an assumption")
 
 
-def run_plan(planned: PlannedRun, path: Path, workers: ExecutorOptions) -> None:
-    """Carry out a plan in a folder, with a live display, and print what came of it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """How much is said while a run runs, and when too little of it could be scored."""
+
+    style: Style = Style.NORMAL
+    max_unscored: float = DEFAULT_MAX_UNSCORED
+    """The share of a job's samples that may be unscored, 0 to 1."""
+
+
+def telling(max_unscored: float, *, quiet: bool, verbose: bool) -> Telling:
+    """What the flags ask for.
+
+    Raises:
+        UsageError: Both at once.
+    """
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose were both given; choose one")
+    style = Style.QUIET if quiet else Style.VERBOSE if verbose else Style.NORMAL
+    return Telling(style=style, max_unscored=max_unscored)
+
+
+def run_plan(planned: PlannedRun, path: Path, workers: ExecutorOptions, telling: Telling) -> None:
+    """Carry out a plan in a folder, with a live display and a log, and print what came of it.
+
+    Raises:
+        UnscoredError: The run is done and more of a job's samples than `telling` allows could not be scored.
+    """
+    found: list[str] = []
+    echo = (lambda line: click.echo(line, err=True)) if telling.style is Style.VERBOSE else None
     with (
         open_executor(EngineSlot, workers) as executor,
-        RunStore.open_or_create(path, planned.plan, on_notice=_notice) as store,
+        RunStore.open_or_create(path, planned.plan, found.append) as store,
+        _run_log(planned, store, echo) as log,
     ):
-        try:
-            with live_progress(planned.plan) as progress:
-                execute_plan(planned, store, progress, executor)
-        except KeyboardInterrupt:
-            _say_how_to_continue(planned, store)
-            raise
-    _show_summary(path)
+        with live_progress(planned.plan, telling.style) as display:
+            journal = Journal(log, logs_answers=telling.style is Style.VERBOSE)
+            progress = Listeners(display, journal, StatusFile(path, store.owner))
+            store.on_notice = progress.noticed
+            for text in found:
+                progress.noticed(text)
+            execute_plan(planned, store, progress, executor)
+        for line in unscored_lines(store):
+            log.write("warning", line)
+            if telling.style is not Style.VERBOSE:
+                click.echo(f"warning: {one_line(line)}", err=True)
+    if telling.style is not Style.QUIET:
+        _show_summary(path)
+    check_unscored(RunStore.open(path), telling.max_unscored)
 
 
-def _notice(text: str) -> None:
-    click.echo(f"notice: {text}", err=True)
+@contextmanager
+def _run_log(planned: PlannedRun, store: RunStore, echo: Callable[[str], None] | None) -> Iterator[RunLog]:
+    """The run's log, with how this process began and ended in it; who was stopped is told how to continue."""
+    log = RunLog(store.path, echo)
+    log.write("info", f"{store.owner} begins: {planned.plan.command} (ft-eval {__version__})")
+    try:
+        yield log
+    except KeyboardInterrupt as stop:
+        log.write("warning", f"stopped{f' by {stop}' if str(stop) else ''}: {_standing(store)}")
+        click.echo(f"\nstopped: {_standing(store)}; every answer is kept in {store.path}", err=True)
+        click.echo(f"continue with: {planned.plan.command}", err=True)
+        raise
+    except FtEvalError as error:
+        log.write("error", one_line(str(error)))
+        raise
+    except Exception:
+        log.write("error", traceback.format_exc().rstrip())
+        raise
+    else:
+        log.write("info", _standing(store))
+    finally:
+        log.close()
 
 
-def _say_how_to_continue(planned: PlannedRun, store: RunStore) -> None:
-    jobs = planned.plan.jobs
-    done = sum(store.is_done(job.id) for job in jobs)
-    click.echo(f"\nstopped: {done} of {len(jobs)} jobs are done; every answer is kept in {store.path}", err=True)
-    click.echo(f"continue with: {planned.plan.command}", err=True)
+def _standing(store: RunStore) -> str:
+    done = sum(store.is_done(job.id) for job in store.plan.jobs)
+    return f"{done} of {len(store.plan.jobs)} jobs are done"
 
 
 def _show_summary(path: Path) -> None:

@@ -1,6 +1,8 @@
-"""Carry out a plan: skip what is done, answer what is not, record everything the moment it exists."""
+"""Carry out a plan: skip what is done, answer what is not, record everything the moment it exists.
 
-from ft_eval.run.execute import RunSummary, execute_plan
-from ft_eval.run.progress import Progress, SilentProgress
+`execute_plan` is in `ft_eval.run.execute`, which loads torch and lm-eval; what tells of a run loads neither.
+"""
 
-__all__ = ["Progress", "RunSummary", "SilentProgress", "execute_plan"]
+from ft_eval.run.progress import Listeners, Progress, SilentProgress
+
+__all__ = ["Listeners", "Progress", "SilentProgress"]

@@ -148,3 +148,8 @@ class _OneAtATime:
         """Pass it on."""
         with self._lock:
             self._listener.job_finished(job)
+
+    def noticed(self, text: str) -> None:
+        """Pass it on."""
+        with self._lock:
+            self._listener.noticed(text)

@@ -1,4 +1,7 @@
-"""What a run tells while it runs. A protocol: the command line draws it, tests count it."""
+"""What a run tells while it runs. A protocol: the command line draws it, a log and a status file keep it, tests count.
+
+Several jobs may be under way at once; a listener is never called by two threads at a time.
+"""
 
 from typing import Protocol
 
@@ -11,17 +14,20 @@ class Progress(Protocol):
     def job_skipped(self, job: Job) -> None:
         """The job was done before."""
 
+    def resumed(self, job: Job, num_answers: int) -> None:
+        """The job begins; so many answers of an earlier process were found and will not be computed again."""
+
     def job_started(self, job: Job, num_requests: int) -> None:
-        """The job's requests are about to be answered."""
+        """So many more of the job's requests are about to be answered; a job may ask several times."""
 
     def answered(self, job: Job, answer: Answer) -> None:
         """One request was answered just now."""
 
-    def resumed(self, job: Job, num_answers: int) -> None:
-        """Answers of an earlier process were found and will not be computed again."""
-
     def job_finished(self, job: Job) -> None:
         """The job is on disk."""
+
+    def noticed(self, text: str) -> None:
+        """Something is odd and the run goes on: a damaged file was set aside, a batch had to shrink."""
 
 
 class SilentProgress:
@@ -30,14 +36,54 @@ class SilentProgress:
     def job_skipped(self, job: Job) -> None:
         """Do nothing."""
 
+    def resumed(self, job: Job, num_answers: int) -> None:
+        """Do nothing."""
+
     def job_started(self, job: Job, num_requests: int) -> None:
         """Do nothing."""
 
     def answered(self, job: Job, answer: Answer) -> None:
         """Do nothing."""
 
-    def resumed(self, job: Job, num_answers: int) -> None:
-        """Do nothing."""
-
     def job_finished(self, job: Job) -> None:
         """Do nothing."""
+
+    def noticed(self, text: str) -> None:
+        """Do nothing."""
+
+
+class Listeners:
+    """Tells several, in order."""
+
+    def __init__(self, *listeners: Progress) -> None:
+        self._listeners = listeners
+
+    def job_skipped(self, job: Job) -> None:
+        """Tell all."""
+        for listener in self._listeners:
+            listener.job_skipped(job)
+
+    def resumed(self, job: Job, num_answers: int) -> None:
+        """Tell all."""
+        for listener in self._listeners:
+            listener.resumed(job, num_answers)
+
+    def job_started(self, job: Job, num_requests: int) -> None:
+        """Tell all."""
+        for listener in self._listeners:
+            listener.job_started(job, num_requests)
+
+    def answered(self, job: Job, answer: Answer) -> None:
+        """Tell all."""
+        for listener in self._listeners:
+            listener.answered(job, answer)
+
+    def job_finished(self, job: Job) -> None:
+        """Tell all."""
+        for listener in self._listeners:
+            listener.job_finished(job)
+
+    def noticed(self, text: str) -> None:
+        """Tell all."""
+        for listener in self._listeners:
+            listener.noticed(text)

@@ -24,12 +24,13 @@ from ft_eval.records import RunPlan, SampleResult, TaskResult
 from ft_eval.store.files import make_folder, one_clear_line, refuse_link
 from ft_eval.store.finished import JobFiles
 from ft_eval.store.lock import RunLock
+from ft_eval.store.owner import Owner
 from ft_eval.store.plan_diff import first_difference
 from ft_eval.store.response_log import ResponseLog
 from ft_eval.store.whole import DamagedError, read_whole, set_aside, write_whole
 
 _JOB_ID = re.compile(r"[0-9a-f]{12}")
-_OURS_BEFORE_THE_PLAN = frozenset({"run.lock", ".run.json.tmp"})
+_OURS_BEFORE_THE_PLAN = frozenset({"run.lock", "run.lease", ".run.json.tmp"})
 OnNotice = Callable[[str], None]
 
 
@@ -99,6 +100,12 @@ class RunStore:
             raise
         return store
 
+    @property
+    def owner(self) -> Owner:
+        """This process, as it holds the run."""
+        assert self._lock is not None, f"{self.path} was opened to be read"
+        return self._lock.owner
+
     def responses(self, job_id: str) -> ResponseLog:
         """The job's log of answers, opened and put right; the caller closes it.
 
@@ -164,6 +171,7 @@ class RunStore:
 
     def _assert_writable(self) -> None:
         assert self._lock is not None, f"{self.path} was opened to be read"
+        self._lock.assert_held()
 
     def _set_damage_aside(self) -> None:
         """Done jobs whose files are not what was written are not done any more."""

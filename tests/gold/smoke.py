@@ -10,7 +10,8 @@ from ft_eval.harness.tasks import TaskOptions
 from ft_eval.plan import RunOptions, plan_run
 from ft_eval.records import EngineOptions, LatentPolicy, LatentSource
 from ft_eval.resources import toy_dir
-from ft_eval.run import SilentProgress, execute_plan
+from ft_eval.run import SilentProgress
+from ft_eval.run.execute import execute_plan
 from ft_eval.store import RunStore
 
 GOLD = Path(__file__).with_name("toy_answers.jsonl")

@@ -9,7 +9,8 @@ from ft_eval.harness.mirror import DataSource
 from ft_eval.harness.tasks import TaskOptions
 from ft_eval.plan import RunOptions, estimate_workload, plan_run
 from ft_eval.records import Answer, EngineOptions, Job, LatentPolicy, LatentSource, PromptUsage
-from ft_eval.run import SilentProgress, execute_plan
+from ft_eval.run import SilentProgress
+from ft_eval.run.execute import execute_plan
 from ft_eval.run.prompts import PromptMeter
 from ft_eval.store import RunStore
 from tests.fakes import write_checkpoint
