@@ -99,12 +99,10 @@ def main(arguments: list[str] | None = None) -> None:
     except FtEvalError as error:
         click.echo(f"error: {one_line(str(error))}", err=True)
         sys.exit(error.exit_code)
-    except Stopped as stop:
-        click.echo(f"ended by {stop}", err=True)
-        sys.exit(stop.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        sys.exit(130)
+    except (click.Abort, KeyboardInterrupt) as end:
+        stop = end.__cause__ or end  # click raises an Abort from what it caught
+        click.echo(f"ended by {stop}" if isinstance(stop, Stopped) else "interrupted", err=True)
+        sys.exit(stop.exit_code if isinstance(stop, Stopped) else 130)
     except BrokenPipeError:  # the reader of our output has gone: `ft-eval tasks | head`
         _forget_stdout()
         sys.exit(141)

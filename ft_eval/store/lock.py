@@ -40,11 +40,11 @@ class RunLock:
             StoreError: Another process holds it (it is named), or the file can't be made.
         """
         refuse_link(path)
+        owner = Owner.this_process()
         with one_clear_line(path, "lock"):
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
             lease = None if _lock(fd, path) else Lease.acquire(_lease_path(path))
-            owner = Owner.this_process()
             with one_clear_line(path, "lock"):
                 os.ftruncate(fd, 0)
                 os.pwrite(fd, owner.line(), 0)

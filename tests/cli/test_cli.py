@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ft_eval.cli.main import main, one_line
-from ft_eval.cli.options import parse_batch_size, parse_limit, parse_names
+from ft_eval.cli.main import main
+from ft_eval.cli.options import one_line, parse_batch_size, parse_limit, parse_names
 from ft_eval.errors import UsageError
 from tests.fakes import write_checkpoint
 

@@ -8,12 +8,13 @@ is a byte in FILE before it is logged.
 import json
 import os
 import sys
+from typing import Any
 
 from ft_eval.cli.main import main
 from ft_eval.cli.quiet import quiet_libraries
 
 
-def child(order: dict) -> None:
+def child(order: dict[str, Any]) -> None:
     os.setpgid(0, 0)  # what it starts is killed with it, as a cluster's scheduler does
     os.chdir(order["cwd"])
     log = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

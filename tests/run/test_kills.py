@@ -175,7 +175,7 @@ def hold_to_whole_run(server: Server, tmp_path: Path, num_kills: int) -> Tally:
     assert num_lines(whole) == (whole / "computed").stat().st_size
     report = reported(server, whole, whole)
     while tally.num_kills < num_kills:
-        folder = tmp_path / f"killed-after-{tally.num_kills}"
+        folder = tmp_path / f"killed-{len(list(tmp_path.iterdir()))}"
         killed_run(server, folder, seconds, rng, tally, num_kills)
         assert contents(folder) == expected
         assert reported(server, folder, whole) == report
