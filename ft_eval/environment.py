@@ -20,6 +20,18 @@ _PACKAGES = ("torch", "lm_eval", "evalplus", "datasets", "tokenizers", "safetens
 """Those whose version can change an answer or a figure."""
 _TESTED = {"python": "3.11", "torch": "2.13", "lm_eval": "0.4"}
 """The newest versions that the tests were run with."""
+_SECRETS = (
+    (re.compile(r"://[^/\s:@]*:[^/\s@]*@"), "://***@"),
+    (re.compile(r"\b(hf_|sk-|ghp_|github_pat_|glpat-|xox[abp]-)[A-Za-z0-9_-]{16,}"), "***"),
+    (re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{16}\b"), "***"),
+    (
+        re.compile(
+            r"(?i)([a-z0-9_-]*(?:token|secret|password|passwd|api_?key|access_?key|auth)[a-z0-9_-]*=)[^\s&'\"]+"
+        ),
+        r"\1***",
+    ),
+)
+"""What a secret looks like, and what is written in its place."""
 _GIT_SECONDS = 10.0
 
 
@@ -33,6 +45,17 @@ def collect_environment() -> Environment:
         versions=_versions(),
         git_commit=_git_commit(Path(__file__).resolve().parent.parent),
     )
+
+
+def redact(text: str) -> str:
+    """A text without what opens doors: tokens, keys, passwords, credentials in addresses.
+
+    >>> redact("--x s3://me:secret@host/a API_KEY=abc")
+    '--x s3://***@host/a API_KEY=***'
+    """
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    return text
 
 
 def version_remarks() -> tuple[str, ...]:

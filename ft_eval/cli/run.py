@@ -194,6 +194,7 @@ def run(  # noqa: PLR0917 — click passes every option by name
 
     quiet_libraries(offline=offline)
     from ft_eval.cli.running import run_plan, show_plan, telling
+    from ft_eval.environment import redact
     from ft_eval.executors.opening import ExecutorOptions
     from ft_eval.harness.code_tasks import session
     from ft_eval.harness.mirror import DataSource
@@ -232,7 +233,7 @@ def run(  # noqa: PLR0917 — click passes every option by name
         dtype=dtype,
         engine=_engine(batch_size, placed, compile_, prefix_cache=not no_prefix_cache, num_verified=num_verified),
         source=source,
-        command=shlex.join(["ft-eval", *sys.argv[1:]]),
+        command=redact(shlex.join(["ft-eval", *sys.argv[1:]])),
     )
     planned = plan_run(options)
     if plan_to is not None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ft_eval.errors import DataError
 from ft_eval.harness.code_judge import oracle_name
-from ft_eval.harness.code_lines import read_lines
+from ft_eval.harness.code_lines import parse_line, read_lines
 from ft_eval.sandbox.wire import WireError, encode
 
 HUMANEVAL_PLUS, MBPP_PLUS = "humaneval_plus", "mbpp_plus"
@@ -215,10 +215,11 @@ def _cache_entry(source: _Source) -> tuple[str, str]:
 
 def _checked_id(path: Path, number: int, line: str) -> str:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}:{number} is no JSON ({error.msg}); copy the file again") from error
-    missing = [field for field in _FIELDS if not isinstance(row, dict) or field not in row]
+        parsed = parse_line(line)
+    except ValueError as error:
+        raise DataError(f"{path}:{number} is no JSON ({error}); copy the file again") from error
+    row = parsed if isinstance(parsed, dict) else {}
+    missing = [field for field in _FIELDS if field not in row]
     if missing:
         raise DataError(f"{path}:{number} has no {', '.join(missing)}; it must be an evalplus release")
     off = [field for field, kinds in _FIELDS.items() if not isinstance(row[field], kinds)]

@@ -1,12 +1,15 @@
 """Lines of a JSON-lines file that may be gzipped, whatever its name says. Knows nothing of what stands in them."""
 
 import gzip
+import json
 import zlib
 from pathlib import Path
 
 from ft_eval.errors import DataError
 
 _GZIP_MAGIC = b"\x1f\x8b"
+MAX_BYTES = 2**30
+"""Of a file, unpacked. The released files have 5 MB; 200 samples of each of 164 problems some 100."""
 
 
 def read_lines(path: Path, remedy: str) -> list[tuple[int, str]]:
@@ -17,11 +20,41 @@ def read_lines(path: Path, remedy: str) -> list[tuple[int, str]]:
         remedy: what to do when it can't be read, for the error's end.
 
     Raises:
-        DataError: no such file, a broken archive, or no UTF-8.
+        DataError: no such file, a broken archive, more than `MAX_BYTES`, or no UTF-8.
     """
     try:
-        raw = path.read_bytes()
-        text = (gzip.decompress(raw) if raw[:2] == _GZIP_MAGIC else raw).decode("utf-8")
+        text = _read(path).decode("utf-8-sig")
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise DataError(f"{path} can't be read ({error}); {remedy}") from error
     return [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+
+
+def parse_line(line: str) -> object:
+    """The JSON of one line.
+
+    Raises:
+        ValueError: it is none, is nested too deep, has a key twice, or a number of thousands of digits.
+    """
+    try:
+        return json.loads(line, object_pairs_hook=_no_key_twice)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)[:80]!r} stands there twice")
+    return found
+
+
+def _read(path: Path) -> bytes:
+    """The bytes, unpacked, of which never more than the bound are in memory."""
+    with path.open("rb") as file:
+        is_packed = file.read(2) == _GZIP_MAGIC
+    with gzip.open(path) if is_packed else path.open("rb") as content:
+        data = content.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise OSError(f"more than {MAX_BYTES} bytes{' unpacked' if is_packed else ''}")
+    return data

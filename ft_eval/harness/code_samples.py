@@ -6,7 +6,6 @@ evalplus's: the mean over problems of the unbiased estimate, for each k of 1, 10
 for. Knows no model and no screen.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from ft_eval.errors import DataError, did_you_mean
 from ft_eval.harness.code_data import Problem
-from ft_eval.harness.code_lines import read_lines
+from ft_eval.harness.code_lines import parse_line, read_lines
 from ft_eval.harness.code_scorer import CodeScore, ReferenceFailedError
 from ft_eval.harness.code_tasks import CodeSession
 from ft_eval.stats.pass_at_k import pass_at_k
@@ -131,8 +130,8 @@ def score_solutions(
 
 def _solution(where: str, line: str) -> Solution:
     try:
-        row = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
+        row = parse_line(line)
+    except ValueError as error:
         raise DataError(
             f"{where} is no JSON ({error}); expected {{task_id, solution}} or {{task_id, completion}}"
         ) from error

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from lm_eval.api.task import Task
@@ -29,6 +30,18 @@ def dataset_digest(task: Task, num_docs: int) -> str:
         for doc in task.fewshot_docs() or ():
             digest.update(_canonical(doc))
     return digest.hexdigest()
+
+
+def num_shown_and_scored(task: Task, examples: Sequence[Mapping[str, Any]], num_docs: int) -> int:
+    """Of the few-shot examples that every prompt shows, those that are scored too, by their longest text."""
+    texts = {name: value for name, value in examples[0].items() if isinstance(value, str)} if examples else {}
+    if not texts:
+        return 0
+    field = max(texts, key=lambda name: len(texts[name]))
+    docs = task.eval_docs
+    column = docs[field] if field in (getattr(docs, "column_names", None) or ()) else [doc.get(field) for doc in docs]
+    scored = set(islice((value for value in column if isinstance(value, str)), num_docs))
+    return sum(example.get(field) in scored for example in examples)
 
 
 def _canonical(doc: Any) -> bytes:

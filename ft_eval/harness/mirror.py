@@ -23,6 +23,9 @@ OFFLINE_VARIABLES: Mapping[str, str] = {
 }
 """Environment variables that keep the hub's libraries off the network. They are read once, at import."""
 
+MAX_ROWS = 50_000_000
+MAX_BYTES = 64 * 2**30
+"""Of a parquet file, unpacked."""
 _BUILDERS = frozenset({"json", "parquet", "csv", "text", "arrow"})
 """Names that `load_dataset` takes for file formats, not for repositories."""
 
@@ -142,9 +145,29 @@ def redirected_datasets(source: DataSource) -> Iterator[None]:
 def _load_folder(load: Any, folder: Path, dataset_id: str, name: str | None, kwargs: Mapping[str, Any]) -> Any:
     from datasets.exceptions import DatasetGenerationError  # noqa: PLC0415 — as above
 
+    for path in sorted(folder.rglob("*.parquet")):
+        if name is None or name in path.as_posix():
+            _refuse_bomb(path, dataset_id)
     try:
         return load(str(folder), name, **kwargs)
     except (ValueError, FileNotFoundError, DatasetGenerationError) as error:
         raise DataError(
             f"dataset {dataset_id} in {folder} can't be read: {one_line(error)}; download it again"
         ) from error
+
+
+def _refuse_bomb(path: Path, dataset_id: str) -> None:
+    """Raise DataError for a parquet file whose footer claims more than any benchmark has; only the footer is read."""
+    import pyarrow.parquet  # noqa: PLC0415 — as `datasets` above
+    from pyarrow import ArrowException  # noqa: PLC0415 — the same
+
+    try:
+        footer = pyarrow.parquet.read_metadata(path)
+    except (ArrowException, OSError):  # no parquet: `datasets` says so
+        return
+    num_bytes = sum(footer.row_group(group).total_byte_size for group in range(footer.num_row_groups))
+    if footer.num_rows > MAX_ROWS or num_bytes > MAX_BYTES:
+        raise DataError(
+            f"dataset {dataset_id}: {path} claims {footer.num_rows} rows of {num_bytes} bytes, and a benchmark has at "
+            f"most {MAX_ROWS} of {MAX_BYTES}; it is damaged or hostile"
+        )

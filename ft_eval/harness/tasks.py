@@ -7,6 +7,7 @@ why in their README. Knows datasets only through `mirror`; knows no model.
 import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from lm_eval.tasks._index import Entry, Kind
 
 from ft_eval.errors import FtEvalError, TaskError, did_you_mean
 from ft_eval.harness.code_documents import code_task
-from ft_eval.harness.documents import cluster_field, dataset_digest
+from ft_eval.harness.documents import cluster_field, dataset_digest, num_shown_and_scored
 from ft_eval.harness.foreign_tasks import foreign_index
 from ft_eval.harness.generation_kwargs import check_generation_kwargs
 from ft_eval.harness.mirror import DataSource, redirected_datasets
@@ -85,7 +86,7 @@ def load_tasks(names: Sequence[str], options: TaskOptions, source: DataSource) -
         _configure(task, options)
     specs = tuple(_spec(task, options) for task in tasks.values())
     scored = tuple(_group(group, specs) for group in groups.values() if group.has_aggregation)
-    remarks = tuple(_limit_remarks(specs, tasks, options))
+    remarks = tuple(_remarks(specs, tasks, options))
     return LoadedTasks(specs=specs, groups=scored, tasks=tasks, remarks=remarks)
 
 
@@ -202,9 +203,20 @@ def _check_pool(task: Task, sampler: Any, shots: int) -> None:
         )
 
 
-def _limit_remarks(specs: Sequence[TaskSpec], tasks: Mapping[str, Task], options: TaskOptions) -> Iterator[str]:
+def _draws_from_what_is_scored(task: Task) -> bool:
+    """Then lm-eval leaves a document out of its own examples."""
+    split = task.get_config("fewshot_split")
+    return split is not None and split == task.get_config("test_split")
+
+
+def _remarks(specs: Sequence[TaskSpec], tasks: Mapping[str, Task], options: TaskOptions) -> Iterator[str]:
     for spec in specs:
-        num_docs = len(tasks[spec.name].eval_docs)
+        task = tasks[spec.name]
+        num_docs, sampler = len(task.eval_docs), getattr(task, "sampler", None)
+        if spec.num_fewshot and isinstance(sampler, FirstNSampler) and not _draws_from_what_is_scored(task):
+            shown = list(islice(sampler.df, spec.num_fewshot))
+            if num_leaked := num_shown_and_scored(task, shown, spec.num_docs):
+                yield f"task {spec.name}: {num_leaked} of its {spec.num_fewshot} few-shot examples are scored too"
         if options.limit is not None and options.limit > num_docs:
             yield f"task {spec.name} has {num_docs} documents, fewer than --limit {options.limit:g}; all are scored"
 
