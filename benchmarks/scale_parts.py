@@ -82,7 +82,8 @@ def memory(folder: Path, num_requests: str) -> dict[str, Any]:
     """A run of that many requests; memory before it, with the model and all modules loaded, and at most."""
     from ft_eval.harness.tasks import TaskOptions
     from ft_eval.plan import RunOptions, plan_run
-    from ft_eval.run import SilentProgress, execute_plan
+    from ft_eval.run import SilentProgress
+    from ft_eval.run.execute import execute_plan
     from ft_eval.store import RunStore
 
     path, rng, tasks = checkpoint(folder, "tiny")["path"], random.Random(1), folder / "tasks"

@@ -75,6 +75,7 @@ def held_by(path: Path) -> Owner | None:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
+    owner = None
     try:
         owner = Owner.parse(os.pread(fd, MAX_OWNER_BYTES, 0))
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)

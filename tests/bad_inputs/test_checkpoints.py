@@ -236,18 +236,18 @@ def test_20_a_link_is_followed_and_its_target_recorded(room, call):
 
 @pytest.mark.parametrize("when", ["before it is loaded", "while it answers"])
 def test_21_a_checkpoint_that_changes_during_a_run_stops_it(room, call, monkeypatch, when):
-    from ft_eval.run import execute
+    from ft_eval.run import execute, jobs
 
     folder = room.checkpoint()
-    step = {"before it is loaded": "_prepare_code", "while it answers": "evaluate_job"}[when]
-    original = getattr(execute, step)
+    place, step = {"before it is loaded": (execute, "_prepare_code"), "while it answers": (jobs, "evaluate_job")}[when]
+    original = getattr(place, step)
 
     def change(*arguments: Any) -> Any:
         done = original(*arguments)
         edit_weights(folder, lambda tensors: tensors[TENSOR].add_(1.0))
         return done
 
-    monkeypatch.setattr(execute, step, change)
+    monkeypatch.setattr(place, step, change)
     code, _, err = call(*run_arguments(folder, "-o", room.inputs / "run"))
     assert code == 2
     assert "was changed while it was in use (model.safetensors); the answers so far are kept" in err

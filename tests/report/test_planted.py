@@ -1,28 +1,16 @@
 """A run of 25,945 documents with planted effects: the verdicts find them and nothing else; the page is small."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
+from benchmarks import synthetic_run
 from ft_eval.report import Terms, build_report, render_html, score_records
 from ft_eval.store import RunStore
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 PRIMARY = ("humaneval_plus", "mbpp_plus", "gsm8k", "hellaswag", "mmlu")
 
 
-@pytest.fixture(scope="module")
-def synthetic_run():
-    sys.path.insert(0, str(BENCHMARKS))
-    import synthetic_run
-
-    yield synthetic_run
-    sys.path.remove(str(BENCHMARKS))
-
-
 @pytest.mark.slow
-def test_the_verdicts_find_what_was_planted_and_nothing_else(synthetic_run, tmp_path):
+def test_the_verdicts_find_what_was_planted_and_nothing_else(tmp_path):
     synthetic_run.make_run(tmp_path / "run", synthetic_run.Options())
     report = build_report([RunStore.open(tmp_path / "run")], terms=Terms(primary=PRIMARY))
     found = {(r.latent, r.task): r.verdict for r in score_records(report) if r.is_in_family}
@@ -31,7 +19,7 @@ def test_the_verdicts_find_what_was_planted_and_nothing_else(synthetic_run, tmp_
     assert len(render_html(report).encode()) <= 2_500_000
 
 
-def test_a_small_run_has_the_effects_of_the_large_one_in_its_scores(synthetic_run):
+def test_a_small_run_has_the_effects_of_the_large_one_in_its_scores():
     plan = synthetic_run.make_plan(synthetic_run.Options())
     scores = {(job.checkpoint.name, job.task.name): synthetic_run.draw_scores(job, 0) for job in plan.jobs}
     for name, effect in (("planted", synthetic_run.EFFECTS["gsm8k"]), ("null", 0.0)):

@@ -25,6 +25,7 @@ RECORDS = [
     records.Job,
     records.EngineOptions,
     records.Environment,
+    records.Registration,
     records.RunPlan,
     records.Answer,
     records.PromptUsage,
