@@ -23,6 +23,7 @@ from ft_eval.harness.code_workers import Ahead, OnScore, Programs, score_program
 from ft_eval.harness.evalplus_prompts import humaneval_prompt, mbpp_prompt, sanitized
 from ft_eval.sandbox.records import MEBIBYTE, Limits, SandboxSettings
 from ft_eval.sandbox.sandbox import Sandbox
+from ft_eval.sandbox.tiers import NOT_CONTAINED
 
 CODE_TASKS = (HUMANEVAL_PLUS, MBPP_PLUS)
 _MAX_DEFAULT_WORKERS = 8
@@ -114,6 +115,7 @@ class CodeSession:
         """See `scoring_provenance`."""
         found = {
             "sandbox": self.description,
+            "sandbox_does_not_contain": NOT_CONTAINED[self._scorers_upto(1)[0].sandbox.tier],
             "sandbox_limits": limits_line(self.settings.limits),
             "evalplus": evalplus_version(),
         }

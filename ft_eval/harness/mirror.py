@@ -6,7 +6,7 @@ Knows dataset ids and folders; knows no task.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ OFFLINE_VARIABLES: Mapping[str, str] = {
 MAX_ROWS = 50_000_000
 MAX_BYTES = 64 * 2**30
 """Of a parquet file, unpacked."""
+_MAX_NAMED = 5
 _BUILDERS = frozenset({"json", "parquet", "csv", "text", "arrow"})
 """Names that `load_dataset` takes for file formats, not for repositories."""
 
@@ -56,8 +57,12 @@ class DataSource:
         folder = (root / dataset_id).resolve()
         return folder if folder.is_dir() and folder.is_relative_to(root) and folder != root else None
 
-    def check(self, dataset_ids: Iterable[str]) -> None:
+    def check(self, dataset_ids: Iterable[str], readers: Mapping[str, Sequence[str]] | None = None) -> None:
         """See that these datasets can be had, before the first of them is opened.
+
+        Args:
+            dataset_ids: the datasets' ids.
+            readers: by dataset, the tasks that read it, so that they can be told apart from the others.
 
         Raises:
             DataError: offline, and some are not in the folder, all of them named; or a file is not of the size that the
@@ -72,7 +77,7 @@ class DataSource:
             what = f"dataset {missing[0]} is" if len(missing) == 1 else f"datasets {', '.join(missing)} are"
             raise DataError(
                 f"{what} not at hand: --offline and {where}; download such a dataset repository to DIR/ORG/NAME, here"
-                f" DIR/{missing[0]}, and pass --data-dir DIR"
+                f" DIR/{missing[0]}, and pass --data-dir DIR{_or_without(missing, readers or {})}"
             )
         self.check_sizes(wanted, self.manifest())
 
@@ -109,6 +114,15 @@ class DataSource:
 
     def _is_local(self, dataset_id: str) -> bool:
         return dataset_id in _BUILDERS or self.folder(dataset_id) is not None or Path(dataset_id).is_dir()
+
+
+def _or_without(missing: Sequence[str], readers: Mapping[str, Sequence[str]]) -> str:
+    """The way out where other tasks can be run: which ones can't."""
+    stopped = [task for dataset in missing for task in readers.get(dataset, ())]
+    if not stopped or set(readers) <= set(missing):
+        return ""
+    named = ", ".join(stopped[:_MAX_NAMED]) + (f" and {len(stopped) - _MAX_NAMED} more" if stopped[_MAX_NAMED:] else "")
+    return f"; or name all tasks but {named}, which read it"
 
 
 def go_offline() -> None:

@@ -5,6 +5,7 @@ why in their README. Knows datasets only through `mirror`; knows no model.
 """
 
 import fnmatch
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -74,7 +75,8 @@ def load_tasks(names: Sequence[str], options: TaskOptions, source: DataSource) -
     bound_templates()
     manager = _manager(names, options)
     names = _expanded(names, manager.all_tasks)
-    source.check(_datasets(manager, names))
+    readers = _readers(manager, names)
+    source.check(readers, readers)
     tasks: dict[str, Task] = {}
     groups: dict[str, Group] = {}
     with redirected_datasets(source):
@@ -167,12 +169,13 @@ def _members(entry: Entry) -> Sequence[str]:
     return [member for member in members if isinstance(member, str)] if isinstance(members, list) else []
 
 
-def _datasets(manager: TaskManager, names: Sequence[str]) -> Iterator[str]:
-    """The datasets that tasks of ours read, known without building them."""
-    index = manager.task_index
+def _readers(manager: TaskManager, names: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """The datasets that tasks of ours read, known without building them, with those tasks."""
+    index, found = manager.task_index, defaultdict(list)
     for leaf in (leaf for name in names if name in index for leaf in leaves(index, index[name])):
         if dataset := (leaf.cfg or {}).get("dataset_path"):
-            yield str(dataset)
+            found[str(dataset)].append(str(leaf.name))
+    return found
 
 
 def _configure(task: Task, options: TaskOptions) -> None:

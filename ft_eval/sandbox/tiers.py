@@ -6,6 +6,7 @@ is docker alone. `none` is never chosen; it is asked for by name.
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from ft_eval.errors import SandboxError, UsageError, did_you_mean
@@ -16,6 +17,16 @@ from ft_eval.sandbox.server import ServerError
 
 _APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 _MAX_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
+
+
+NOT_CONTAINED: Mapping[Tier, str] = {
+    Tier.NS: "kernel bugs, side channels",
+    Tier.BWRAP: "kernel bugs, side channels; a worker's programs share a box, one after another",
+    Tier.LL: "kernel bugs, side channels; names, sizes and times of files can be seen; namespaces are shared",
+    Tier.DOCKER: "kernel bugs, side channels; a worker's programs share a container, one after another",
+    Tier.NONE: "anything: programs have the user's files, network and processes, and can forge scores",
+}
+"""What a tier does not hold back, for the record; SECURITY.md has it in full."""
 
 
 def start_box(settings: SandboxSettings) -> tuple[Box, Tier, str]:

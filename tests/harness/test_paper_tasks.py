@@ -354,8 +354,10 @@ def test_the_questions_of_an_article_are_one_cluster(build, tmp_path):
 
 def test_what_is_missing_is_named(data_dir):
     source = DataSource(data_dir=data_dir, offline=True)
-    with pytest.raises(DataError, match="dataset ehovy/race is not at hand: --offline and no folder ehovy/race"):
+    with pytest.raises(DataError) as caught:
         load_tasks(["free_transformer"], TaskOptions(limit=1), source)
+    assert "dataset ehovy/race is not at hand: --offline and no folder ehovy/race" in str(caught.value)
+    assert "or name all tasks but ft_race_high_text, ft_race_middle_text, which read it" in str(caught.value)
 
 
 def test_all_that_is_missing_is_named_before_anything_is_opened(tmp_path):
