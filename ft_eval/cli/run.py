@@ -2,18 +2,17 @@
 
 import shlex
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ft_eval.cli.code_settings import code_settings
 from ft_eval.cli.options import DEFAULT_MAX_UNSCORED, Number, Whole, parse_batch_size, parse_limit, parse_names
 from ft_eval.cli.planning import read_registration, say_deviations, take_flags, write_plan
 from ft_eval.cli.stopping import ends_in_order
 
 _FOLDER = click.Path(file_okay=True, path_type=Path)
-_SECONDS_BETWEEN_LINES = 15.0
 
 
 @click.command(short_help="Evaluate checkpoints on tasks.")
@@ -211,7 +210,7 @@ def run(  # noqa: PLR0917 — click passes every option by name
     placed = _placed(device, executor)
     tells = telling(max_unscored, quiet=quiet, verbose=verbose)
     source = DataSource(data_dir=data_dir, offline=offline)
-    scoring = _code_settings(source, tier, allow_unsafe_code=allow_unsafe_code, check_references=not skip_gold_check)
+    scoring = code_settings(source, tier, allow_unsafe_code=allow_unsafe_code, check_references=not skip_gold_check)
     options = RunOptions(
         checkpoints=parse_names(ckpt),
         checkpoints_file=checkpoints_file,
@@ -275,36 +274,3 @@ def _engine(batch_size: str, device: str, compile_: str, *, prefix_cache: bool, 
         compile=compile_,
         num_verified=num_verified,
     )
-
-
-def _code_settings(source: Any, tier: str, *, allow_unsafe_code: bool, check_references: bool) -> Any:
-    """`CodeTaskSettings` over a `DataSource`, whose modules are too heavy to be named above.
-
-    A tier that can't be meant is refused before anything is looked up.
-    """
-    from ft_eval.harness.code_tasks import CodeTaskSettings
-    from ft_eval.sandbox.records import SandboxSettings
-    from ft_eval.sandbox.tiers import candidate_tiers
-
-    sandbox = SandboxSettings(tier=tier, allow_unsafe_code=allow_unsafe_code)
-    candidate_tiers(sandbox)
-    return CodeTaskSettings(
-        data_dir=source.data_dir,
-        offline=source.offline,
-        sandbox=sandbox,
-        check_references=check_references,
-        on_check=_CheckLines(),
-    )
-
-
-class _CheckLines:
-    """Says how far the check of a code task's own solutions is: when it begins, four times a minute, and at its end."""
-
-    def __init__(self) -> None:
-        self._last = -_SECONDS_BETWEEN_LINES
-
-    def __call__(self, task: str, num_done: int, num_items: int) -> None:
-        now, is_done = time.monotonic(), num_done == num_items
-        if is_done or now - self._last >= _SECONDS_BETWEEN_LINES:
-            self._last = -_SECONDS_BETWEEN_LINES if is_done else now
-            click.echo(f"gold check, {task}: {num_done} of {num_items} of its own solutions were run", err=True)
