@@ -15,6 +15,7 @@ from typing import Any
 from ft_eval.errors import DataError
 from ft_eval.harness.manifest import RELEASE_ID, Manifest, check_sizes, read_manifest
 from ft_eval.harness.task_files import one_line
+from ft_eval.records import content_hash
 
 OFFLINE_VARIABLES: Mapping[str, str] = {
     "HF_HUB_OFFLINE": "1",
@@ -163,11 +164,24 @@ def _load_folder(load: Any, folder: Path, dataset_id: str, name: str | None, kwa
         if name is None or name in path.as_posix():
             _refuse_bomb(path, dataset_id)
     try:
-        return load(str(folder), name, **kwargs)
+        return load(str(folder), name, **{"cache_dir": str(_cache_of(folder)), **kwargs})
     except (ValueError, FileNotFoundError, DatasetGenerationError) as error:
         raise DataError(
             f"dataset {dataset_id} in {folder} can't be read: {one_line(error)}; download it again"
         ) from error
+
+
+def _cache_of(folder: Path) -> Path:
+    """Where `datasets` keeps what it makes of this folder as its files are now.
+
+    It names what it keeps after a folder's last part and its card, not after the rows: a folder whose files
+    were changed, or another mirror's of the same name, would be answered with the rows of the first that was read.
+    """
+    from datasets import config  # noqa: PLC0415 — as above
+
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    stats = [(str(path), found.st_size, found.st_mtime_ns, found.st_ino) for path in files for found in [path.stat()]]
+    return Path(config.HF_DATASETS_CACHE) / "ft-eval" / content_hash([str(folder), stats])[:24]
 
 
 def _refuse_bomb(path: Path, dataset_id: str) -> None:

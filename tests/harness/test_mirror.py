@@ -43,6 +43,34 @@ def test_a_local_folder_answers_for_its_id(tmp_path):
         assert datasets.load_dataset("org/name")["test"]["a"] == [1, 2]
 
 
+CARD = """---
+configs:
+- config_name: default
+  data_files:
+  - split: test
+    path: test.jsonl
+---
+"""
+
+
+def test_rows_are_those_of_the_folder_as_it_is_now(tmp_path):
+    """`datasets` keeps what it read under the folder's last name and its card."""
+    import datasets
+
+    def rows(mirror):
+        with redirected_datasets(DataSource(data_dir=tmp_path / mirror, offline=True)):
+            return datasets.load_dataset("org/rows_now")["test"]["a"][:]
+
+    for mirror, value in (("one", 1), ("two", 2)):
+        folder = tmp_path / mirror / "org" / "rows_now"
+        folder.mkdir(parents=True)
+        (folder / "README.md").write_text(CARD)
+        (folder / "test.jsonl").write_text(f'{{"a": {value}}}\n')
+    assert (rows("one"), rows("two")) == ([1], [2])
+    (tmp_path / "one" / "org" / "rows_now" / "test.jsonl").write_text('{"a": 3}\n')
+    assert rows("one") == [3]
+
+
 def test_a_damaged_folder_is_one_clear_line(tmp_path):
     import datasets
 

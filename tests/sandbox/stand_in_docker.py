@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 IMAGE = "ft-eval-box"
+PREFIX = "/venv"
+"""Where the environment's Python lies in the "image"."""
 KNOWN = {
     "--network", "--cap-drop", "--security-opt", "--user", "--ipc", "--hostname", "--pids-limit", "--memory",
     "--memory-swap", "--ulimit", "--name",
@@ -60,7 +62,7 @@ def run(words: list[str]) -> None:
         sys.exit(f"docker: Error response from daemon: No such image: {image}:latest")
     given = dict(options)
     uid, gid = given["--user"].split(":") if os.environ.get("STAND_IN_IGNORES") != "--user" else ("0", "0")
-    folders = {"/usr", sys.prefix, sys.base_prefix, "/etc/ld.so.cache"}
+    folders = {"/usr", sys.base_prefix, "/etc/ld.so.cache"}
     links = [(str(Path(link).readlink()), link) for link in ("/lib", "/lib64", "/bin") if Path(link).is_symlink()]
     os.execvp(  # noqa: S606 (it takes this process's place, as docker's client would be)
         "bwrap",
@@ -68,12 +70,13 @@ def run(words: list[str]) -> None:
             *("bwrap", "--unshare-user", "--uid", uid, "--gid", gid, "--unshare-pid", "--unshare-ipc", "--as-pid-1"),
             *("--die-with-parent", "--clearenv", "--tmpfs", "/"),
             *(word for folder in sorted(folders) for word in ("--ro-bind", folder, folder)),
+            *("--ro-bind", sys.prefix, PREFIX),  # not where it is: that may be below a folder that the options cover
             *(word for target, link in links for word in ("--symlink", target, link)),
             *("--dev", "/dev", "--proc", "/proc", "--setenv", "PATH", "/usr/bin:/bin", *walls(options)),
             *(
                 "--chdir",
                 given["--workdir"],
-                sys.executable if given["--entrypoint"] == "python3" else "/none",
+                f"{PREFIX}/bin/python3" if given["--entrypoint"] == "python3" else "/none",
                 *command,
             ),
         ],
