@@ -113,7 +113,7 @@ class _RecordedRun:
 
 
 class _Rows:
-    """Samples on their way into the file; they become columns, since a row at a time costs twice as much."""
+    """Samples on their way into the file; they become columns, since a row at a time costs a third more."""
 
     def __init__(self, writer: pq.ParquetWriter) -> None:
         self._writer = writer
