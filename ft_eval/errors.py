@@ -20,8 +20,12 @@ What is odd but no mistake is an FtEvalWarning (`remark`): the command line show
 """
 
 import difflib
+import errno
 import warnings
 from collections.abc import Iterable
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says when a disk or its inodes, a quota, or a file's size limit is used up."""
 
 
 class FtEvalError(Exception):

@@ -1,9 +1,12 @@
 """Tiny stand-ins with the shape of the real things: random models of a few thousand parameters, a byte tokenizer."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from ft_eval.cli.main import main
 from ft_eval.engine import Engine
 from ft_eval.model.checkpoint import save_model
 from ft_eval.model.config import LatentConfig, ModelConfig
@@ -62,3 +65,18 @@ def tiny_engine(
     tokenizer = Tokenizer.load(folder, model.config)
     policy = None if num_bits is None else LatentPolicy(source=source)
     return Engine(model, tokenizer, latents=policy, options=EngineOptions(batch_size=batch_size))
+
+
+def caller(capsys: Any) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command line in this process; gives its exit code, stdout and stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        try:
+            main([str(argument) for argument in arguments])
+            code = 0
+        except SystemExit as leave:
+            code = int(leave.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run

@@ -32,10 +32,7 @@ from ft_eval.cli.status import status
 from ft_eval.cli.stopping import Stopped
 from ft_eval.cli.tasks import tasks
 from ft_eval.cli.toy import toy
-from ft_eval.errors import FtEvalError, FtEvalWarning, NoRoomError
-
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
+from ft_eval.errors import NO_ROOM, FtEvalError, FtEvalWarning, NoRoomError
 
 _CLOSED = frozenset(
     {
@@ -107,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
         _forget_stdout()
         sys.exit(141)
     except OSError as error:
-        if error.errno not in _NO_ROOM | _CLOSED:
+        if error.errno not in NO_ROOM | _CLOSED:
             raise
         sys.exit(_tell(error))
 
@@ -115,7 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _tell(error: OSError) -> int:
     """Say what the machine has against a path that the user named; the exit code."""
     what = one_line(f"{error.filename or 'a file'}: {error.strerror}")
-    if error.errno in _NO_ROOM:
+    if error.errno in NO_ROOM:
         click.echo(f"error: {what}; make room and run the same command again", err=True)
         return NoRoomError.exit_code
     click.echo(f"error: {what}; it can't be used", err=True)

@@ -181,10 +181,7 @@ class EngineClient:
         pending: Iterable[int] | None = None,
     ) -> None:
         """Score each pending request; `on_score(index, loglikelihood)` is called as answers come, once for each."""
-        wanted = list(range(len(requests)) if pending is None else pending)
-        items = shards(wanted, [request.noise.item for request in requests], self._executor.num_workers)
-        work = ScoringWork(arguments=self._arguments, requests=requests)
-        self._executor.map(work, items, _each_once(on_score))
+        self._ask(ScoringWork(arguments=self._arguments, requests=requests), on_score, pending)
 
     def generate(
         self,
@@ -194,16 +191,20 @@ class EngineClient:
         pending: Iterable[int] | None = None,
     ) -> None:
         """Complete each pending request; `on_completion(index, completion)` is called as answers come, once each."""
-        wanted = list(range(len(requests)) if pending is None else pending)
-        items = shards(wanted, [request.noise.item for request in requests], self._executor.num_workers)
-        work = GenerationWork(arguments=self._arguments, requests=requests)
-        self._executor.map(work, items, _each_once(on_completion))
+        self._ask(GenerationWork(arguments=self._arguments, requests=requests), on_completion, pending)
 
     def call(self, function: Callable[[Engine], T]) -> T:
         """What a function makes of a worker's engine. It must be one that can be sent elsewhere."""
         found: list[T] = []
         self._executor.map(CallWork(arguments=self._arguments, function=function), [()], found.append)
         return found[0]
+
+    def _ask(
+        self, work: ScoringWork | GenerationWork, on_answer: Callable[[int, Any], None], pending: Iterable[int] | None
+    ) -> None:
+        wanted = list(range(len(work.requests)) if pending is None else pending)
+        items = shards(wanted, [request.noise.item for request in work.requests], self._executor.num_workers)
+        self._executor.map(work, items, _each_once(on_answer))
 
 
 def shards(wanted: Sequence[int], items: Sequence[str], num_workers: int) -> Iterator[tuple[int, ...]]:

@@ -4,7 +4,6 @@ What writes the bytes is the caller's matter. A file is written under a temporar
 renamed. Knows no hub and no dataset.
 """
 
-import errno
 import hashlib
 import io
 import os
@@ -15,14 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
-from ft_eval.errors import DataError
+from ft_eval.errors import NO_ROOM, DataError
 from ft_eval.store.files import sync_folder
 
 MAX_FILE_BYTES = 64 * 2**30
 """What a file without a stated size may grow to."""
 
 _CHUNK_BYTES = 2**20
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _MAX_NAME_BYTES = 255
 
 
@@ -143,7 +141,7 @@ def clear_disk_errors(path: Path, action: str) -> Iterator[None]:
         yield
     except OSError as error:
         advice = ""
-        if error.errno in _NO_ROOM:
+        if error.errno in NO_ROOM:
             advice = (
                 f" ({_free_bytes(path.parent)} bytes are free there); what is complete stays: make room and run the"
                 " same command again"

@@ -10,13 +10,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ft_eval.errors import NoRoomError, StoreError
+from ft_eval.errors import NO_ROOM, NoRoomError, StoreError
 
 MAX_FILE_BYTES = 64 * 2**20
 """A whole file, or one line of a log, larger than this was not written by ft-eval and is not read into memory."""
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""What the system says when a disk or its inodes, a quota, or a file's size limit is used up."""
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
 
 

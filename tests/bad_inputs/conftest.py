@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 import ft_eval.harness.task_index
-from ft_eval.cli.main import main
 from tests.bad_inputs.case import Case, Room, matches, snapshot
 from tests.bad_inputs.index import rows
-from tests.fakes import write_checkpoint
+from tests.fakes import caller, write_checkpoint
 
 
 @pytest.fixture(scope="session")
@@ -29,17 +28,7 @@ def room(tmp_path, template, monkeypatch) -> Room:
 @pytest.fixture
 def call(capsys):
     """Run the command line; gives its exit code, stdout and stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        try:
-            main([str(argument) for argument in arguments])
-            code = 0
-        except SystemExit as leave:
-            code = int(leave.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+    return caller(capsys)
 
 
 @pytest.fixture

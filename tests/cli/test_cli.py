@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ft_eval.cli.main import main
 from ft_eval.cli.options import one_line, parse_batch_size, parse_limit, parse_names
 from ft_eval.errors import UsageError
-from tests.fakes import write_checkpoint
+from tests.fakes import caller, write_checkpoint
 
 
 @pytest.fixture
@@ -22,16 +21,7 @@ def call(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(work)
     monkeypatch.setattr(os, "environ", dict(os.environ))
 
-    def run(*arguments: object) -> tuple[int, str, str]:
-        try:
-            main([str(argument) for argument in arguments])
-            code = 0
-        except SystemExit as leave:
-            code = int(leave.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+    return caller(capsys)
 
 
 @pytest.fixture(scope="module")

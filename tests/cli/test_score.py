@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ft_eval.cli.main import main
 from ft_eval.errors import SandboxError
 from ft_eval.sandbox.sandbox import Sandbox
 from ft_eval.store import RunStore
-from tests.fakes import write_checkpoint
+from tests.fakes import caller, write_checkpoint
 
 RIGHT, BASE_ONLY, WRONG = "    return abs(x)\n", "    return x\n", "    return None\n"
 
@@ -24,16 +23,7 @@ def call(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "environ", {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")})
     write("problems.jsonl", *(problem(number) for number in range(2)))
 
-    def run(*arguments: object) -> tuple[int, str, str]:
-        try:
-            main([str(argument) for argument in arguments])
-            code = 0
-        except SystemExit as leave:
-            code = int(leave.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+    return caller(capsys)
 
 
 @pytest.fixture(scope="module")
