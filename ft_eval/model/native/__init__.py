@@ -1,6 +1,7 @@
 """The CPU's own kernels: linear layers over packed weights, and blocks of the decoder on one new token per row.
 
-    decode.cpp   the kernels: C++ with AVX-512, without a header of PyTorch's or Python's
+    decode.cpp   the kernels: C++ with AVX-512 and AMX, without a header of PyTorch's or Python's; their parts are
+                 numbers.h, panels.h, amx.h, linear.h, attention.h
     build.py     source to a library, once per machine: the user's C++ compiler, some seconds, kept on disk
     memory.py    huge pages for weights
     linear.py    a linear layer with the library's layout of its weight

@@ -30,6 +30,8 @@ _FLAGS = (
     "-ffp-contract=off",  # sums and products are joined where the source says so, on any compiler
     "-w",
 )
+_MAIN = "decode.cpp"
+_HEADERS = ("amx.h", "attention.h", "linear.h", "numbers.h", "panels.h")
 _TIMEOUT_SECONDS = 120
 
 
@@ -50,7 +52,7 @@ class Library:
 
     handle: ctypes.CDLL
     has_bf16: bool
-    """Whether there are kernels for bfloat16 that nothing here beats: AVX512_BF16, and no AMX, which oneDNN uses."""
+    """Whether there are kernels for bfloat16 that nothing here beats: by AMX, or by AVX512_BF16 where there is no AMX."""
 
     def supports(self, dtype: torch.dtype) -> bool:
         """Whether there are kernels for that type."""
@@ -78,7 +80,7 @@ def load_library() -> Library | Unavailable:
     except (OSError, subprocess.SubprocessError) as error:
         return Unavailable(f"{compiler} could not build the kernels: {_said(error)}")
     handle.ft_has_bf16.restype = ctypes.c_int64
-    return Library(handle, bool(handle.ft_has_bf16()) and "amx_bf16" not in _processor())
+    return Library(handle, handle.ft_has_bf16() > ("amx_bf16" in _processor()))
 
 
 def _open(compiler: str) -> ctypes.CDLL:
@@ -107,9 +109,10 @@ def _digest(path: Path) -> str:
 
 
 def _compile(compiler: str, folder: Path) -> Path:
-    source, built = folder / "decode.cpp", folder / "decode.so"
-    source.write_text(_source(), encoding="utf-8")
-    command = [compiler, *_FLAGS, str(source), "-o", str(built)]
+    for name, text in _sources().items():
+        (folder / name).write_text(text, encoding="utf-8")
+    built = folder / "decode.so"
+    command = [compiler, *_FLAGS, str(folder / _MAIN), "-o", str(built)]
     subprocess.run(command, check=True, capture_output=True, timeout=_TIMEOUT_SECONDS)  # noqa: S603 — the user's own compiler
     return built
 
@@ -121,12 +124,14 @@ def _folder() -> Path:
 def _key(compiler: str) -> str:
     """What the machine code hangs on: the source, the flags, the compiler and the processor."""
     version = subprocess.run([compiler, "--version"], check=True, capture_output=True, timeout=_TIMEOUT_SECONDS)  # noqa: S603 — as above
-    text = "\n".join((_source(), *_FLAGS, compiler, version.stdout.decode(errors="replace"), _processor()))
+    text = "\n".join((*_sources().values(), *_FLAGS, compiler, version.stdout.decode(errors="replace"), _processor()))
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def _source() -> str:
-    return files(__package__).joinpath("decode.cpp").read_text(encoding="utf-8")
+def _sources() -> dict[str, str]:
+    """The kernels' files, by name."""
+    folder = files(__package__)
+    return {name: folder.joinpath(name).read_text(encoding="utf-8") for name in (_MAIN, *_HEADERS)}
 
 
 @cache

@@ -48,11 +48,30 @@ def test_what_is_compiled_is_kept_read_again_and_mended(cached, monkeypatch):
 
 
 def test_another_source_is_another_library(cached, monkeypatch):
-    monkeypatch.setattr(build, "_source", lambda: 'extern "C" long ft_has_bf16() { return 0; }')
+    monkeypatch.setattr(build, "_sources", lambda: {"decode.cpp": 'extern "C" long ft_has_bf16() { return 0; }'})
     found = load_anew()
     assert isinstance(found, Library)
     assert not found.has_bf16
     assert len(list(cached.iterdir())) == 1
+
+
+def test_every_file_of_the_kernels_is_part_of_the_librarys_name(cached, monkeypatch):
+    found = build._sources()
+    folder = Path(build.__file__).parent
+    assert set(found) == {path.name for path in folder.iterdir() if path.suffix in (".h", ".cpp")}
+    before = build._key("c++")
+    monkeypatch.setattr(build, "_sources", lambda: found | {"amx.h": found["amx.h"] + "\n"})
+    assert build._key("c++") != before
+
+
+@pytest.mark.parametrize(
+    ("told", "has_amx", "expected"), [(0, False, False), (1, False, True), (1, True, False), (2, True, True)]
+)
+def test_bfloat16_is_left_to_onednn_where_it_alone_uses_amx(cached, monkeypatch, told, has_amx, expected):
+    source = f'extern "C" long ft_has_bf16() {{ return {told}; }}'
+    monkeypatch.setattr(build, "_sources", lambda: {"decode.cpp": source})
+    monkeypatch.setattr(build, "_processor", lambda: "flags: amx_bf16" if has_amx else "flags: fma")
+    assert load_anew().has_bf16 is expected
 
 
 def test_without_a_compiler_or_avx512_the_reason_is_told(tmp_path, monkeypatch):

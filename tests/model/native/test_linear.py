@@ -39,7 +39,7 @@ def random_rows(*shape, dtype=torch.float32):
 
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("shape", [(64, 96), (61, 33), (1, 1), (300, 4100)])
+@pytest.mark.parametrize("shape", [(64, 96), (61, 33), (1, 1), (300, 4100), (70, 4160)])
 def test_it_is_the_product_to_the_types_last_bits(shape, bias, dtype):
     linear = random_layer(*shape, dtype=dtype, bias=bias)
     for count in ROW_COUNTS:
@@ -50,7 +50,7 @@ def test_it_is_the_product_to_the_types_last_bits(shape, bias, dtype):
 
 
 @pytest.mark.parametrize("dtype", TYPES)
-@pytest.mark.parametrize("num_inputs", [96, 4100])
+@pytest.mark.parametrize("num_inputs", [96, 4100, 4160])
 def test_a_row_has_the_same_bits_at_any_number_of_rows_and_threads(num_inputs, dtype):
     layer, x = (
         NativeLinear(random_layer(200, num_inputs, dtype=dtype), LIBRARY),
@@ -67,6 +67,17 @@ def test_a_row_has_the_same_bits_at_any_number_of_rows_and_threads(num_inputs, d
         assert torch.equal(layer(x[:2].clone()), whole[:2])
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_other_kernels_of_the_same_thread_are_left_as_they_were(dtype):
+    """Tiles, where there are any, are a state of the thread that oneDNN sets as well."""
+    linear = random_layer(64, 96, dtype=dtype)
+    layer, x = NativeLinear(linear, LIBRARY), random_rows(40, 96, dtype=dtype)
+    ours, theirs = layer(x), linear(x)
+    for _ in range(3):
+        assert torch.equal(layer(x), ours)
+        assert torch.equal(linear(x), theirs)
 
 
 def test_leading_dimensions_and_strides_are_free():
