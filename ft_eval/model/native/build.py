@@ -52,7 +52,7 @@ class Library:
 
     handle: ctypes.CDLL
     has_bf16: bool
-    """Whether there are kernels for bfloat16 that nothing here beats: by AMX, or by AVX512_BF16 where there is no AMX."""
+    """Whether there are kernels for bfloat16 that nothing here beats: by AMX, or by AVX512_BF16 without AMX."""
 
     def supports(self, dtype: torch.dtype) -> bool:
         """Whether there are kernels for that type."""
