@@ -12,7 +12,8 @@ _FOLDER = click.Path(path_type=Path)
 @click.argument("pattern", required=False)
 @click.option("--all", "everything", is_flag=True, help="lm-eval's own too (thousands; takes seconds).")
 @click.option("--data-dir", type=_FOLDER, metavar="DIR", help="Where to look for datasets, as in `ft-eval run`.")
-def tasks(pattern: str | None, everything: bool, data_dir: Path | None) -> None:
+@click.option("--where", is_flag=True, help="Print the file of the task called PATTERN, for an include.")
+def tasks(pattern: str | None, everything: bool, data_dir: Path | None, where: bool) -> None:
     """List the names that --tasks takes, those that contain PATTERN if one is given.
 
     Without --all or a pattern, only the tasks that ft-eval brings itself; MMLU's subjects as the groups they make up.
@@ -20,10 +21,15 @@ def tasks(pattern: str | None, everything: bool, data_dir: Path | None) -> None:
     from ft_eval.cli.quiet import quiet_libraries
 
     quiet_libraries(offline=True)
-    from ft_eval.harness.listing import list_ours
+    from ft_eval.harness.listing import list_ours, task_file
     from ft_eval.harness.mirror import DataSource
     from ft_eval.harness.tasks import task_names
 
+    if where:
+        if pattern is None:
+            raise click.UsageError("--where needs the name of a task, such as `ft-eval tasks gsm8k --where`")
+        click.echo(task_file(pattern))
+        return
     wanted = everything or pattern is not None
     ours = [one for one in list_ours(DataSource(data_dir=data_dir)) if wanted or not one.is_detail]
     rows = {one.name: (one.name, one.metric, _count(one.num_fewshot), _count(one.num_docs), one.data) for one in ours}

@@ -19,6 +19,7 @@ from typing import Any
 from ft_eval.errors import DataError
 from ft_eval.harness.code_judge import oracle_name
 from ft_eval.harness.code_lines import parse_line, read_lines
+from ft_eval.harness.judges import judged_as
 from ft_eval.sandbox.wire import WireError, encode
 
 HUMANEVAL_PLUS, MBPP_PLUS = "humaneval_plus", "mbpp_plus"
@@ -93,7 +94,8 @@ _FIELDS: Mapping[str, type | tuple[type, ...]] = {
 
 def benchmarks_of(tasks: Iterable[str]) -> tuple[str, ...]:
     """The benchmarks whose released tests these tasks need, each once."""
-    return tuple(dict.fromkeys(BENCHMARK_OF[task] for task in tasks if task in BENCHMARK_OF))
+    judged = map(judged_as, tasks)
+    return tuple(dict.fromkeys(BENCHMARK_OF[task] for task in judged if task in BENCHMARK_OF))
 
 
 class CodeData:

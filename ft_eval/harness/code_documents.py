@@ -1,7 +1,8 @@
 """A code task's document as a problem, the program a completion makes of it, and a program known to be right.
 
 One place for what the scoring functions of the task files do one by one, so that solutions can be checked before a run
-and samples can say how their programs ended. A code task that is not listed here is scored all the same, unchecked.
+and samples can say how their programs ended. A code task that is not listed here, nor judged as one that is, is scored
+all the same, unchecked.
 """
 
 import json
@@ -12,6 +13,7 @@ from typing import Any
 from ft_eval.harness.code_data import HUMANEVAL_PLUS, MBPP_PLUS, Problem
 from ft_eval.harness.code_tasks import CodeSession, base_problem, humaneval_plus_program, open_session
 from ft_eval.harness.evalplus_prompts import humaneval_prompt, mbpp_prompt, sanitized
+from ft_eval.harness.judges import judged_as
 from ft_eval.harness.mbpp import mbpp_problem, mbpp_program
 from ft_eval.harness.toy_tasks import function_problem
 from ft_eval.records import content_hash
@@ -35,7 +37,7 @@ class CodeTask:
 
 def code_task(name: str) -> CodeTask | None:
     """The reading of a task's documents; None for a task that has none."""
-    return _TASKS.get(name)
+    return _TASKS.get(judged_as(name))
 
 
 def outcomes(session: CodeSession, task: str, document: Document, completion: str) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""What a task was asked about: the digest of its documents, and which of them hang together. Knows no model."""
+"""What a task was asked about: digests of its documents and settings, and which items hang together. Knows no model."""
 
 import hashlib
 import json
@@ -30,6 +30,11 @@ def dataset_digest(task: Task, num_docs: int) -> str:
         for doc in task.fewshot_docs() or ():
             digest.update(_canonical(doc))
     return digest.hexdigest()
+
+
+def settings_digest(task: Task) -> str:
+    """sha256, hexadecimal, over a task's settings as its file and those that it includes give them, code as source."""
+    return hashlib.sha256(_canonical(task.dump_config())).hexdigest()
 
 
 def num_shown_and_scored(task: Task, examples: Sequence[Mapping[str, Any]], num_docs: int) -> int:

@@ -20,6 +20,7 @@ from ft_eval.harness.lm import FreeTransformerLM
 from ft_eval.harness.marginal import generation_draws
 from ft_eval.harness.names import metric_name
 from ft_eval.harness.pass_rates import pass_rates
+from ft_eval.harness.repeats import Repeats, with_each_repeat
 from ft_eval.harness.samples import read_samples
 from ft_eval.harness.tasks import reset_fewshot
 from ft_eval.harness.templates import template_faults
@@ -41,7 +42,8 @@ class JobOutcome:
 def evaluate_job(job: Job, task: Task, lm: FreeTransformerLM, scoring: Mapping[str, str]) -> JobOutcome:
     """Run one job to its end.
 
-    A task of completions is scored once per draw of Z; a task of log-likelihoods once, on their average over the draws.
+    A task of completions is scored once per draw of Z, and where it is of programs once per repeat of each; a task of
+    log-likelihoods once, on their average over the draws.
 
     Args:
         job: what is evaluated; its id goes into every sample.
@@ -51,13 +53,16 @@ def evaluate_job(job: Job, task: Task, lm: FreeTransformerLM, scoring: Mapping[s
     """
     started_at, started = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     num_passes = generation_draws(job.latents) if job.task.output_type == "generate_until" else 1
-    passes = [_one_pass(job, task, lm, z_draw) for z_draw in range(num_passes)]
+    task, repeats = with_each_repeat(task) if job.task.runs_code else (task, Repeats())
+    passes = [_one_pass(job, task, lm, z_draw, repeats) for z_draw in range(num_passes)]
     samples = tuple(sample for one in passes for sample in one.samples)
     rates = pass_rates(samples)
     result = TaskResult(
         job_id=job.id,
         metrics={**_mean_over([one.scores for one in passes]), **rates.means},
-        stderrs=passes[0].stderrs if num_passes == 1 else {**_stderrs_over_items(samples), **rates.stderrs},
+        stderrs=passes[0].stderrs
+        if num_passes * repeats.num_scored == 1
+        else {**_stderrs_over_items(samples), **rates.stderrs},
         num_samples=len(samples),
         num_unscored=sum(sample.error is not None for sample in samples),
         num_truncated=len({sample.doc_id for sample in samples if sample.num_truncated_tokens > 0}),
@@ -81,7 +86,7 @@ class _Pass:
     stderrs: Mapping[str, float]
 
 
-def _one_pass(job: Job, task: Task, lm: FreeTransformerLM, z_draw: int) -> _Pass:
+def _one_pass(job: Job, task: Task, lm: FreeTransformerLM, z_draw: int, repeats: Repeats) -> _Pass:
     reset_fewshot(task)
     lm.begin_pass(z_draw)
     with template_faults(task.task_name):
@@ -93,10 +98,9 @@ def _one_pass(job: Job, task: Task, lm: FreeTransformerLM, z_draw: int) -> _Pass
             confirm_run_unsafe_code=False,
         )
     assert found is not None, "rank 0 always has results"
-    scores, stderrs = _scores(found["results"][task.task_name])
-    return _Pass(
-        samples=read_samples(job, found["samples"][task.task_name], lm.records, z_draw), scores=scores, stderrs=stderrs
-    )
+    scores, stderrs = _scores(found["results"][task.task_name], repeats)
+    logged = found["samples"][task.task_name]
+    return _Pass(samples=read_samples(job, logged, lm.records, z_draw, repeats), scores=scores, stderrs=stderrs)
 
 
 def _mean_over(passes: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -116,15 +120,17 @@ def _stderrs_over_items(samples: Sequence[SampleResult]) -> dict[str, float]:
     return {name: estimate.stderr for name, estimate in estimates.items() if isfinite(estimate.stderr)}
 
 
-def _scores(results: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
-    scores: dict[str, float] = {}
+def _scores(results: Mapping[str, Any], repeats: Repeats) -> tuple[dict[str, float], dict[str, float]]:
+    """Scores, averaged over the repeats, and standard errors, which are those of one repeat where there are several."""
+    scores: dict[str, list[float]] = {}
     stderrs: dict[str, float] = {}
     for key, value in results.items():
         metric, comma, filter_name = key.partition(",")
         if not comma or not isinstance(value, Real):
             continue
+        filter_name, _ = repeats.split(filter_name)
         if metric.endswith("_stderr"):
             stderrs[metric_name(metric.removesuffix("_stderr"), filter_name)] = float(value)
         else:
-            scores[metric_name(metric, filter_name)] = float(value)
-    return scores, stderrs
+            scores.setdefault(metric_name(metric, filter_name), []).append(float(value))
+    return {name: sum(values) / len(values) for name, values in scores.items()}, stderrs

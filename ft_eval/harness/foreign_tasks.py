@@ -55,6 +55,11 @@ def foreign_index(folders: Sequence[Path], taken: Mapping[str, Entry], *, trust_
     return found
 
 
+def is_foreign(entry: Entry) -> bool:
+    """Whether a task is neither lm-eval's nor of this package."""
+    return entry.yaml_path is not None and not _is_trusted(Path(entry.yaml_path).resolve())
+
+
 def refuse_code(folder: Path) -> None:
     """Raise TaskError for the first file, or one that it includes, that names code to be run; it is not run."""
     for path in sorted(folder.rglob("*.yaml")):
@@ -71,8 +76,7 @@ def _index(folder: Path) -> dict[str, Entry]:
 
 def _with_includes(path: Path, seen: set[Path]) -> Iterator[Path]:
     """A file and all that it includes, as lm-eval resolves them; those of lm-eval and of ours are left out."""
-    trusted = (Path(lm_eval.__file__).resolve().parent, tasks_dir().resolve())
-    if path in seen or not path.is_file() or any(path.is_relative_to(root) for root in trusted):
+    if path in seen or not path.is_file() or _is_trusted(path):
         return
     seen.add(path)
     check_bounds(path)
@@ -80,6 +84,10 @@ def _with_includes(path: Path, seen: set[Path]) -> Iterator[Path]:
     included = _read(path).get("include", [])
     for name in included if isinstance(included, list) else [included]:
         yield from _with_includes((path.parent / str(name)).resolve(), seen)
+
+
+def _is_trusted(path: Path) -> bool:
+    return any(path.is_relative_to(root) for root in (Path(lm_eval.__file__).resolve().parent, tasks_dir().resolve()))
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -20,8 +20,9 @@ def check_generation_kwargs(gen_kwargs: Mapping[str, Any]) -> None:
         expected, is_valid = _GENERATION_KWARGS[name]
         if value is not None and not is_valid(value):
             raise TaskError(f"generation_kwargs: {name} is {_short(value)}, expected {expected}")
-    if gen_kwargs.get("do_sample") and gen_kwargs.get("temperature") == 0:
-        raise TaskError("generation_kwargs: do_sample is true and temperature is 0; sampling needs one above 0")
+    if gen_kwargs.get("do_sample") and not (temperature := gen_kwargs.get("temperature")):
+        got = "there is no temperature" if temperature is None else "temperature is 0"
+        raise TaskError(f"generation_kwargs: do_sample is true and {got}; sampling needs one above 0")
 
 
 def _is_count(value: object) -> bool:

@@ -12,10 +12,11 @@ from typing import Any
 
 from lm_eval.tasks._index import Entry, Kind
 
+from ft_eval.errors import TaskError, did_you_mean
 from ft_eval.harness.code_data import CodeData, benchmarks_of
 from ft_eval.harness.mirror import DataSource
 from ft_eval.harness.names import NO_FILTER, metric_name
-from ft_eval.harness.task_index import leaves, our_tasks
+from ft_eval.harness.task_index import all_tasks, leaves, our_tasks
 
 BUNDLED, AT_HAND, DOWNLOADED = "bundled", "at hand", "downloaded earlier"
 _MAX_NAMED = 3
@@ -48,6 +49,22 @@ def list_ours(source: DataSource) -> tuple[Listing, ...]:
     scored = [entry for entry in index.values() if _config(entry).get("aggregate_metric_list")]
     details = {leaf.name for group in scored for leaf in leaves(index, group)}
     return tuple(_listing(index, entry, source, details) for _, entry in sorted(index.items()))
+
+
+def task_file(name: str) -> Path:
+    """The file that a task or group is read from.
+
+    Raises:
+        TaskError: an unknown name (with the nearest), or a tag, which has no file.
+    """
+    index = all_tasks().task_index
+    if name not in index:
+        near = did_you_mean(name[:200], list(index))
+        raise TaskError(f"unknown task {name[:100]!r}{near or ';'} `ft-eval tasks --all` lists all names")
+    path = index[name].yaml_path
+    if path is None:
+        raise TaskError(f"{name} is a tag, a name for several tasks, and has no file; name one of its tasks")
+    return Path(path)
 
 
 def _listing(index: Mapping[str, Entry], entry: Entry, source: DataSource, details: set[str]) -> Listing:

@@ -1,4 +1,4 @@
-"""pass@k over the draws of a job: the chance that one of k programs is right, estimated without bias from all of them.
+"""pass@k over a job's draws, repeats and draws of Z alike: the chance that one of k programs is right, without bias.
 
 Source: Chen et al. 2021, arXiv 2107.03374, eq. 1, as `stats.pass_at_k` has it; the mean over documents, and its error
 over documents, since the draws of one are not independent. Knows no sandbox.
@@ -14,8 +14,8 @@ from ft_eval.stats.estimate import mean_estimate
 from ft_eval.stats.pass_at_k import pass_at_k
 
 _PREFIX = "pass@1"
-_SIZES = (10, 100)
-"""evalplus's, beside the number of draws itself."""
+_SIZES = (*range(2, 11), *(step * 10**power for power in (1, 2, 3) for step in (2, 5, 10)))
+"""Every k to 10, then 20, 50, 100, … to 10,000, beside the number of draws itself: evalplus's 10 and 100 among them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class PassRates:
 
 
 def pass_rates(samples: Sequence[SampleResult]) -> PassRates:
-    """pass@k for k = 10, 100 and the number of draws, as far as every document has that many.
+    """pass@k for every k to 10, for 20, 50, 100, … and the number of draws, as far as every document has that many.
 
     Args:
         samples: of one job, all draws. Empty rates for one draw, or for a task without pass@1.

@@ -1,4 +1,7 @@
-"""From lm-eval's sample records and our answers to SampleResults: one per document and draw. Knows no task's score."""
+"""From lm-eval's sample records and our answers to SampleResults: one per document and draw. Knows no task's score.
+
+A draw is one draw of Z and one repeat of the prompt, numbered as the answer's noise is.
+"""
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
@@ -8,6 +11,7 @@ from typing import Any
 from ft_eval.harness.documents import cluster_name
 from ft_eval.harness.marginal import marginal, may_flip
 from ft_eval.harness.names import asks_twice, metric_name
+from ft_eval.harness.repeats import Repeats
 from ft_eval.records import Answer, Job, SampleResult
 
 Records = Mapping[str, Sequence[tuple[Answer, ...]]]
@@ -15,20 +19,24 @@ Records = Mapping[str, Sequence[tuple[Answer, ...]]]
 
 
 def read_samples(
-    job: Job, logged: Sequence[Mapping[str, Any]], records: Records, z_draw: int
+    job: Job, logged: Sequence[Mapping[str, Any]], records: Records, z_draw: int, repeats: Repeats
 ) -> tuple[SampleResult, ...]:
-    """One sample per document: lm-eval logs one per document and filter."""
-    by_doc: dict[int, list[Mapping[str, Any]]] = {}
+    """One sample per document, and per repeat where each is scored: lm-eval logs one per document and filter."""
+    found: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
     for record in logged:
-        by_doc.setdefault(int(record["doc_id"]), []).append(record)
-    return tuple(
-        _sample(job, found, records.get(f"{job.task.name}/{doc_id}", ()), z_draw)
-        for doc_id, found in sorted(by_doc.items())
-    )
+        name, repeat = repeats.split(record["filter"])
+        found.setdefault((int(record["doc_id"]), repeat), []).append({**record, "filter": name})
+    samples = []
+    for (doc_id, repeat), one in sorted(found.items()):
+        requests = records.get(f"{job.task.name}/{doc_id}", ())
+        if repeats.num_scored > 1:  # a document of one prompt: a request is a repeat
+            requests = requests[repeat : repeat + 1]
+        samples.append(_sample(job, one, requests, z_draw * repeats.num_scored + repeat))
+    return tuple(samples)
 
 
 def _sample(
-    job: Job, found: Sequence[Mapping[str, Any]], requests: Sequence[tuple[Answer, ...]], z_draw: int
+    job: Job, found: Sequence[Mapping[str, Any]], requests: Sequence[tuple[Answer, ...]], draw: int
 ) -> SampleResult:
     first = found[0]
     metrics = _metrics(found)
@@ -36,7 +44,7 @@ def _sample(
     return SampleResult(
         job_id=job.id,
         doc_id=int(first["doc_id"]),
-        draw=z_draw,
+        draw=draw,
         doc_hash=first["doc_hash"],
         prompt_hash=first["prompt_hash"],
         target_hash=first["target_hash"],

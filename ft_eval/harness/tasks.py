@@ -21,11 +21,13 @@ from lm_eval.tasks._index import Entry, Kind
 
 from ft_eval.errors import FtEvalError, TaskError, did_you_mean
 from ft_eval.harness.code_documents import code_task
-from ft_eval.harness.documents import cluster_field, dataset_digest, num_shown_and_scored
-from ft_eval.harness.foreign_tasks import foreign_index
+from ft_eval.harness.documents import cluster_field, dataset_digest, num_shown_and_scored, settings_digest
+from ft_eval.harness.foreign_tasks import foreign_index, is_foreign
 from ft_eval.harness.generation_kwargs import check_generation_kwargs
+from ft_eval.harness.judges import note_judge
 from ft_eval.harness.mirror import DataSource, redirected_datasets
 from ft_eval.harness.names import metric_name
+from ft_eval.harness.repeats import is_repeated_in_vain
 from ft_eval.harness.task_files import building_fault, member_fault, one_line
 from ft_eval.harness.task_index import all_tasks, leaves, our_tasks, with_tasks
 from ft_eval.harness.templates import bound_templates
@@ -85,8 +87,13 @@ def load_tasks(names: Sequence[str], options: TaskOptions, source: DataSource) -
             tasks.update(loaded["tasks"])
             groups.update(loaded.get("groups", {}))
     for task in tasks.values():
+        note_judge(task)
         _configure(task, options)
-    specs = tuple(_spec(task, options) for task in tasks.values())
+    index = manager.task_index
+    settings = {
+        name: settings_digest(task) for name, task in tasks.items() if name in index and is_foreign(index[name])
+    }
+    specs = tuple(_spec(task, options, settings.get(name, "")) for name, task in tasks.items())
     scored = tuple(_group(group, specs) for group in groups.values() if group.has_aggregation)
     remarks = tuple(_remarks(specs, tasks, options))
     return LoadedTasks(specs=specs, groups=scored, tasks=tasks, remarks=remarks)
@@ -220,11 +227,14 @@ def _remarks(specs: Sequence[TaskSpec], tasks: Mapping[str, Task], options: Task
             shown = list(islice(sampler.df, spec.num_fewshot))
             if num_leaked := num_shown_and_scored(task, shown, spec.num_docs):
                 yield f"task {spec.name}: {num_leaked} of its {spec.num_fewshot} few-shot examples are scored too"
+        if spec.output_type == "generate_until" and is_repeated_in_vain(task):
+            repeats = task.get_config("repeats")
+            yield f"task {spec.name} repeats each prompt {repeats} times and decodes greedily: one Z gives one text"
         if options.limit is not None and options.limit > num_docs:
             yield f"task {spec.name} has {num_docs} documents, fewer than --limit {options.limit:g}; all are scored"
 
 
-def _spec(task: Task, options: TaskOptions) -> TaskSpec:
+def _spec(task: Task, options: TaskOptions, own_settings: str) -> TaskSpec:
     num_docs = len(task.eval_docs)
     if not num_docs:
         raise TaskError(
@@ -246,6 +256,7 @@ def _spec(task: Task, options: TaskOptions) -> TaskSpec:
         runs_code=code_task(task.task_name) is not None or bool(getattr(task, "UNSAFE_CODE", False)),
         dataset=dataset,
         dataset_digest=dataset_digest(task, limit or num_docs),
+        settings_digest=own_settings,
     )
 
 

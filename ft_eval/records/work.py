@@ -103,6 +103,9 @@ class TaskSpec:
     """The dataset's hub id (and config), whatever folder it was read from."""
     dataset_digest: str = ""
     """sha256 over the scored documents, hexadecimal."""
+    settings_digest: str = field(default="", metadata={"since": 3})
+    """sha256 over all that a user's own task file says, hexadecimal: its version need not change with it. Empty for the
+    tasks of this package and of lm-eval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +138,10 @@ class Job:
     def identity(self) -> Mapping[str, object]:
         """What changes the outputs, and nothing else: no batch size, device, executor or path."""
         task = self.task
-        again = {"is_rerun": True} if self.is_rerun else {}
-        return again | {
+        sometimes: dict[str, object] = {"is_rerun": True} if self.is_rerun else {}
+        if task.settings_digest:
+            sometimes["task_settings"] = task.settings_digest
+        return sometimes | {
             "weights": self.checkpoint.digest,
             "dtype": self.checkpoint.dtype,
             "task": task.name,

@@ -27,17 +27,16 @@ def by_hand(right: dict[int, list[float]], k: int) -> float:
 def test_it_is_the_share_of_subsets_with_a_right_program() -> None:
     right = {0: [1.0, 0.0, 0.0, 0.0], 1: [1.0, 1.0, 0.0, 0.0], 2: [0.0] * 4}
     rates = pass_rates(samples(right))
-    assert rates.means == {"pass@4": pytest.approx(by_hand(right, 4))}
-    assert set(rates.stderrs) == {"pass@4"}
+    assert rates.means == {f"pass@{k}": pytest.approx(by_hand(right, k)) for k in (2, 3, 4)}
+    assert set(rates.stderrs) == set(rates.means)
 
 
-def test_k_is_10_and_100_and_the_number_of_draws() -> None:
+def test_k_is_each_to_ten_then_a_few_and_the_number_of_draws() -> None:
     right = {0: [1.0] + [0.0] * 11, 1: [0.0] * 12}
     rates = pass_rates(samples(right, name="pass@1_base"))
-    assert rates.means == {
-        "pass@10_base": pytest.approx(by_hand(right, 10)),
-        "pass@12_base": pytest.approx(by_hand(right, 12)),
-    }
+    assert rates.means == {f"pass@{k}_base": pytest.approx(by_hand(right, k)) for k in (*range(2, 11), 12)}
+    many = pass_rates(samples({0: [1.0] * 120}))
+    assert list(many.means) == [f"pass@{k}" for k in (*range(2, 11), 20, 50, 100, 120)]
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,10 @@ BAD = {
         f"{GOOD}generation_kwargs: {{temperature: 0, do_sample: true}}\n",
         "sampling needs one above 0",
     ),
+    "sampling at no temperature": (
+        f"{GOOD}generation_kwargs: {{do_sample: true}}\n",
+        "there is no temperature; sampling needs one above 0",
+    ),
     "python": (
         f"{GOOD}metadata: !!python/object/apply:os.system ['id']\n",
         "x.yaml:5: the tag !!python/object/apply:os",
