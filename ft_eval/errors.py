@@ -11,6 +11,7 @@ Anything else that escapes is our own bug and keeps its traceback. This module k
      + DataError          a dataset is absent, incomplete or not what it should be
      + StoreError         a run folder can't be read, written or continued
         + NoRoomError     the disk, its inodes, a quota or a file's size limit is used up (exit code 4)
+        + RemoteError     the store of a run's address can't be reached now (exit code 4)
      + ExecutorError      the workers can't be had, or are lost
      + UnscoredError      too many samples of a finished run could not be scored (exit code 3)
      + SandboxError       generated code can't be run safely here (never a wrong answer)
@@ -64,6 +65,12 @@ class StoreError(FtEvalError):
 
 class NoRoomError(StoreError):
     """The disk, its inodes, a quota or a limit on a file's size is used up. What was stored until then is whole."""
+
+    exit_code = 4
+
+
+class RemoteError(StoreError):
+    """The store behind a run's address can't be reached now; all is kept on this machine."""
 
     exit_code = 4
 

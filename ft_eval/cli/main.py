@@ -1,7 +1,7 @@
 """The entry point, and the one place where an exception becomes an exit code.
 
     0 done    2 a mistake the user can mend (one line, no traceback)    3 too many samples could not be scored
-    4 no room on the disk    130 interrupted    143 ended by SIGTERM
+    4 no room on the disk, or a run's store out of reach    130 interrupted    143 ended by SIGTERM
 
 Our own bugs keep their traceback.
 """

@@ -61,6 +61,18 @@ class Number(click.ParamType):  # type: ignore[type-arg] # the same
         return number
 
 
+class RunPlace(click.ParamType):  # type: ignore[type-arg] # the same
+    """Where a run is: a folder, or an address such as s3://bucket/run; a Path or a RunUrl."""
+
+    name = "place"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The place. Raises UsageError for what begins as an address does and is none."""
+        from ft_eval.store.remote.url import parse_place
+
+        return parse_place(str(value))
+
+
 def one_line(text: str) -> str:
     """The text on one line, without control characters: names of files and tasks come from outside."""
     line = " ".join("".join(char if char.isprintable() else " " for char in text[: 2 * _MAX_LINE]).split())

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ft_eval.cli.options import Number, parse_names
+from ft_eval.cli.options import Number, RunPlace, parse_names
 from ft_eval.cli.planning import read_registration
 
 if TYPE_CHECKING:  # heavy: loaded when a command runs
     from ft_eval.report.pages import Page
+    from ft_eval.store.remote.url import RunUrl
 
 _FILE = click.Path(path_type=Path)
 
 
 @click.command(short_help="Write report.html of one or more runs.")
-@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN]...")
+@click.argument("runs", nargs=-1, type=RunPlace(), metavar="[RUN]...")
 @click.option("--output-dir", "-o", type=_FILE, metavar="DIR", help="Where to write; default: the run's folder.")
 @click.option(
     "--format",
@@ -58,7 +59,7 @@ _FILE = click.Path(path_type=Path)
     help="A folder that `ft-eval probe` wrote: its results stand in the section on Z; repeatable.",
 )
 def report(  # noqa: PLR0917 — click passes every option by name
-    runs: tuple[Path, ...],
+    runs: "tuple[Path | RunUrl, ...]",
     output_dir: Path | None,
     form: str,
     primary: tuple[str, ...],
@@ -71,16 +72,18 @@ def report(  # noqa: PLR0917 — click passes every option by name
 ) -> None:
     """Write report.html, and beside it the scores in five formats and all samples as Parquet.
 
-    RUN is a run's folder; without one, the latest run in or under this folder.
+    RUN is a run's folder, or its address (s3://bucket/run); without one, the latest run in or under this folder.
     """
     from ft_eval.config import load_checkpoints
     from ft_eval.report import Terms, build_report, recorded_runs, write_report
     from ft_eval.store import RunStore
+    from ft_eval.store.remote.opening import folder_to_read
 
     names = parse_names(primary)
     if not names and checkpoints_file is not None:
         names = load_checkpoints(checkpoints_file).primary
-    folders = list(runs) or [latest_run()]
+    places = list(runs) or [latest_run()]
+    folders = [folder_to_read(place) for place in places]
     terms, plan = Terms(primary=names, margin_points=margin, unpaired=unpaired), read_registration(plan_file)
     pages = _probe_pages(probes)
     stores = [RunStore.open(folder) for folder in folders]
@@ -93,8 +96,16 @@ def report(  # noqa: PLR0917 — click passes every option by name
     with recorded_runs(stores, target / "samples.parquet") as recorded:
         built = build_report(recorded, terms=terms, registration=plan, reference=reference or "")
     built = replace(built, probes=pages)
-    for path in (*write_report(built, target), target / "samples.parquet"):
-        click.echo(str(path))
+    written = [*write_report(built, target), target / "samples.parquet"]
+    for line in written if output_dir is not None else _delivered(places[0], written):
+        click.echo(str(line))
+
+
+def _delivered(place: "Path | RunUrl", written: list[Path]) -> list[str]:
+    """Where the files of a report are, now that they lie beside their run; those of an address are sent there."""
+    from ft_eval.store.remote.opening import send
+
+    return [str(path) for path in written] if isinstance(place, Path) else send(place, written)
 
 
 def latest_run() -> Path:

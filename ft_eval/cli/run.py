@@ -3,14 +3,25 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ft_eval.cli.code_settings import code_settings
-from ft_eval.cli.options import DEFAULT_MAX_UNSCORED, Number, Whole, parse_batch_size, parse_limit, parse_names
+from ft_eval.cli.options import (
+    DEFAULT_MAX_UNSCORED,
+    Number,
+    RunPlace,
+    Whole,
+    parse_batch_size,
+    parse_limit,
+    parse_names,
+)
 from ft_eval.cli.planning import read_registration, say_deviations, take_flags, write_plan
 from ft_eval.cli.stopping import ends_in_order
+
+if TYPE_CHECKING:
+    from ft_eval.store.remote.url import RunUrl
 
 _FOLDER = click.Path(file_okay=True, path_type=Path)
 
@@ -101,7 +112,11 @@ _FOLDER = click.Path(file_okay=True, path_type=Path)
     help="auto (what the checkpoint names), float32, bfloat16, float16, or int8 (weights, on a CPU).",
 )
 @click.option(
-    "--output-path", "-o", type=_FOLDER, metavar="DIR", help="The run's folder; default: runs/<id of the work>."
+    "--output-path",
+    "-o",
+    type=RunPlace(),
+    metavar="DIR",
+    help="The run's folder, or its address (s3://bucket/run); default: runs/<id of the work>.",
 )
 @click.option("--data-dir", type=_FOLDER, metavar="DIR", help="Datasets in the hub's layout, as DIR/ORG/NAME.")
 @click.option("--offline", is_flag=True, help="Open no network connection.")
@@ -168,7 +183,7 @@ def run(  # noqa: PLR0917 — click passes every option by name
     num_verified: int,
     device: str,
     dtype: str,
-    output_path: Path | None,
+    output_path: "Path | RunUrl | None",
     data_dir: Path | None,
     offline: bool,
     tier: str,

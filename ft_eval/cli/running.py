@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +15,18 @@ from ft_eval.cli.display import Style, console, live_progress
 from ft_eval.cli.options import DEFAULT_MAX_UNSCORED, one_line
 from ft_eval.cli.verdicts import print_verdicts
 from ft_eval.engine.client import EngineSlot
-from ft_eval.errors import FtEvalError, UsageError
+from ft_eval.errors import FtEvalError, StoreError, UsageError
+from ft_eval.executors import Executor
 from ft_eval.executors.opening import ExecutorOptions, open_executor
 from ft_eval.plan import DISCORDANCES, Foresight, PlannedRun, estimate_workload, foresee
 from ft_eval.report import build_report
-from ft_eval.run import Listeners
 from ft_eval.run.execute import execute_plan
 from ft_eval.run.journal import Journal, RunLog, StatusFile
 from ft_eval.run.unscored import check_unscored, unscored_lines
+from ft_eval.run.watched import Watched
 from ft_eval.store import RunStore
+from ft_eval.store.remote.opening import Kept, kept_at
+from ft_eval.store.remote.url import RunUrl
 
 
 def show_plan(planned: PlannedRun) -> None:
@@ -91,8 +94,8 @@ def telling(max_unscored: float, *, quiet: bool, verbose: bool) -> Telling:
     return Telling(style=style, max_unscored=max_unscored)
 
 
-def run_plan(planned: PlannedRun, path: Path, workers: ExecutorOptions, telling: Telling) -> None:
-    """Carry out a plan in a folder, with a live display and a log, and print what came of it.
+def run_plan(planned: PlannedRun, place: Path | RunUrl, workers: ExecutorOptions, telling: Telling) -> None:
+    """Carry out a plan in a folder or a store, with a live display and a log, and print what came of it.
 
     Raises:
         UnscoredError: The run is done and more of a job's samples than `telling` allows could not be scored.
@@ -100,13 +103,14 @@ def run_plan(planned: PlannedRun, path: Path, workers: ExecutorOptions, telling:
     found: list[str] = []
     echo = (lambda line: click.echo(line, err=True)) if telling.style is Style.VERBOSE else None
     with (
-        open_executor(EngineSlot, workers) as executor,
-        RunStore.open_or_create(path, planned.plan, found.append) as store,
-        _run_log(planned, store, echo) as log,
+        kept_at(place, found.append) as kept,
+        _workers(planned, kept.folder, workers) as executor,
+        RunStore.open_or_create(kept.folder, planned.plan, found.append) as store,
+        _run_log(planned, store, kept.name, echo) as log,
     ):
         with live_progress(planned.plan, telling.style) as display:
             journal = Journal(log, logs_answers=telling.style is Style.VERBOSE)
-            progress = Listeners(display, journal, StatusFile(path, store.owner))
+            progress = Watched(kept.watch(), display, journal, StatusFile(kept.folder, store.owner))
             store.on_notice = progress.noticed
             for text in found:
                 progress.noticed(text)
@@ -116,12 +120,22 @@ def run_plan(planned: PlannedRun, path: Path, workers: ExecutorOptions, telling:
             if telling.style is not Style.VERBOSE:
                 click.echo(f"warning: {one_line(line)}", err=True)
     if telling.style is not Style.QUIET:
-        _show_summary(path)
-    check_unscored(RunStore.open(path), telling.max_unscored)
+        _show_summary(kept)
+    check_unscored(RunStore.open(kept.folder), telling.max_unscored)
+
+
+def _workers(planned: PlannedRun, folder: Path, options: ExecutorOptions) -> Executor:
+    """The executor that was asked for; of a run that is done and whole, whatever is quickest to have."""
+    if options != ExecutorOptions():
+        with suppress(StoreError):
+            store = RunStore.open(folder)
+            if store.plan.run_id == planned.plan.run_id and store.is_through():
+                return open_executor(EngineSlot, ExecutorOptions())
+    return open_executor(EngineSlot, options)
 
 
 @contextmanager
-def _run_log(planned: PlannedRun, store: RunStore, echo: Callable[[str], None] | None) -> Iterator[RunLog]:
+def _run_log(planned: PlannedRun, store: RunStore, name: str, echo: Callable[[str], None] | None) -> Iterator[RunLog]:
     """The run's log, with how this process began and ended in it; who was stopped is told how to continue."""
     log = RunLog(store.path, echo)
     log.write("info", f"{store.owner} begins: {planned.plan.command} (ft-eval {__version__})")
@@ -129,7 +143,7 @@ def _run_log(planned: PlannedRun, store: RunStore, echo: Callable[[str], None] |
         yield log
     except KeyboardInterrupt as stop:
         log.write("warning", f"stopped{f' by {stop}' if str(stop) else ''}: {_standing(store)}")
-        click.echo(f"\nstopped: {_standing(store)}; every answer is kept in {store.path}", err=True)
+        click.echo(f"\nstopped: {_standing(store)}; every answer is kept in {name}", err=True)
         click.echo(f"continue with: {planned.plan.command}", err=True)
         raise
     except FtEvalError as error:
@@ -149,7 +163,7 @@ def _standing(store: RunStore) -> str:
     return f"{done} of {len(store.plan.jobs)} jobs are done"
 
 
-def _show_summary(path: Path) -> None:
-    print_verdicts(build_report([RunStore.open(path)]))
-    default = path.parent == Path("runs")
-    click.echo(f"run kept in {path}\nnext: ft-eval report{'' if default else f' {path}'}")
+def _show_summary(kept: Kept) -> None:
+    print_verdicts(build_report([RunStore.open(kept.folder)]))
+    default = Path(kept.name).parent == Path("runs")
+    click.echo(f"run kept in {kept.name}\nnext: ft-eval report{'' if default else f' {kept.name}'}")

@@ -6,39 +6,41 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ft_eval.cli.options import one_line
+from ft_eval.cli.options import RunPlace, one_line
 
 if TYPE_CHECKING:
+    from ft_eval.store.remote.url import RunUrl
     from ft_eval.store.status import JobStatus, RunStatus
 
 
 @click.command(short_help="Where a run stands: done, rate, time left, failures.")
-@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.argument("run", required=False, type=RunPlace())
 @click.option("--watch", is_flag=True, help="Show it again every two seconds until the run ends.")
-def status(run: Path | None, *, watch: bool) -> None:
-    """Say where a run stands; RUN is its folder, by default the one that was last active here.
+def status(run: "Path | RunUrl | None", *, watch: bool) -> None:
+    """Say where a run stands; RUN is its folder or address, by default the one that was last active here.
 
     It may be running, on this host or another one that shares the folder; nothing is written and no lock is taken.
     """
     from ft_eval.errors import StoreError
     from ft_eval.store import find_latest_run
+    from ft_eval.store.remote.opening import folder_to_read
     from ft_eval.store.status import read_status
 
-    folder = run if run is not None else find_latest_run(Path())
-    if folder is None:
+    place = run if run is not None else find_latest_run(Path())
+    if place is None:
         raise StoreError("no run here (no run.json in ., */ or runs/*/); give the folder that `ft-eval run` wrote")
-    _show(found := read_status(folder))
+    _show(str(place), found := read_status(folder_to_read(place)))
     while watch and found.state == "running":
         time.sleep(2.0)
         click.echo()
-        _show(found := read_status(folder))
+        _show(str(place), found := read_status(folder_to_read(place)))
 
 
-def _show(found: "RunStatus") -> None:
+def _show(name: str, found: "RunStatus") -> None:
     from ft_eval.run.labels import duration
 
     owner = f" by {found.owner}" if found.owner else ""
-    click.echo(f"{found.path}: {found.state}{owner}")
+    click.echo(f"{one_line(name)}: {found.state}{owner}")
     for job in found.jobs:
         click.echo(f"  {one_line(_line(job))}")
     left = f", about {duration(found.seconds_left)} left" if found.seconds_left is not None else ""

@@ -124,6 +124,19 @@ class RunStore:
         """Whether the job's result is on disk."""
         return self._files(job_id).is_done()
 
+    def is_through(self) -> bool:
+        """Whether every job is done, and what it left is what was written.
+
+        Raises:
+            StoreError: A file can't be read, or is damaged.
+        """
+        files = [self._files(job.id) for job in self.plan.jobs]
+        if not all(one.is_done() for one in files):
+            return False
+        for one in files:
+            one.check()
+        return True
+
     def result(self, job_id: str) -> TaskResult | None:
         """The job's result, or None while it is not done.
 
