@@ -1,78 +1,24 @@
-"""Every row of the paper scores its gold answers 1 and wrong ones 0, and says in its file what it is."""
+"""Every row of the paper says in its file what it is: prompts, shots, items, metric, and what it is missing."""
 
-import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lm_eval.api.instance import Instance
-from lm_eval.api.model import LM
-from lm_eval.evaluator import evaluate
 from lm_eval.tasks._yaml_loader import load_yaml
 
 import ft_eval.harness.task_index
-from ft_eval.errors import DataError, SandboxError, TaskError
-from ft_eval.harness import code_tasks
-from ft_eval.harness.evaluate import _scores, evaluate_job
+from ft_eval.errors import DataError, TaskError
+from ft_eval.harness.evaluate import evaluate_job
 from ft_eval.harness.lm import FreeTransformerLM
 from ft_eval.harness.mirror import DataSource
-from ft_eval.harness.task_index import our_tasks
 from ft_eval.harness.tasks import TaskOptions, load_tasks
-from ft_eval.records import Arm, Checkpoint, Job, TaskSpec
+from ft_eval.records import Arm, Checkpoint, Job
 from ft_eval.resources import tasks_dir
 from tests.fakes import tiny_engine
+from tests.harness.conftest import NUM_DOCS
 
-NUM_DOCS = 3
-Doc = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Options:
-    """A document's options and the right one's number, read off the document without the task file."""
-
-    texts: Callable[[Doc], Sequence[str]]
-    gold: Callable[[Doc], int]
-
-
-LABELLED = Options(lambda d: d["choices"]["text"], lambda d: d["choices"]["label"].index(d["answerKey"]))
-RACE = Options(lambda d: d["options"], lambda d: ord(d["answer"]) - ord("A"))
-OPTIONS = {
-    "ft_mmlu": Options(lambda d: d["choices"], lambda d: d["answer"]),
-    "ft_commonsense_qa": LABELLED,
-    "ft_hellaswag": Options(lambda d: d["endings"], lambda d: int(d["label"])),
-    "ft_winogrande": Options(lambda d: [d["option1"], d["option2"]], lambda d: int(d["answer"]) - 1),
-    "ft_openbookqa": LABELLED,
-    "ft_arc": LABELLED,
-    "ft_piqa": Options(lambda d: [d["sol1"], d["sol2"]], lambda d: d["label"]),
-    "ft_race": RACE,
-    "ft_boolq": Options(lambda _: ["no", "yes"], lambda d: d["label"]),
-}
-CHOICE_TASKS = [
-    *(f"{name}_{form}" for name in ("ft_commonsense_qa", "ft_hellaswag", "ft_winogrande", "ft_openbookqa", "ft_piqa")
-      for form in ("letter", "text")),
-    *(f"ft_{name}_{form}" for name in ("arc_easy", "arc_challenge", "race_high", "race_middle")
-      for form in ("letter", "text")),
-    "ft_mmlu_letter_anatomy",
-    "ft_mmlu_text_anatomy",
-    "ft_boolq",
-]  # fmt: skip
-WRITTEN = {
-    "ft_gsm8k": lambda doc: f" {doc['answer']}",
-    "ft_nq": lambda doc: f" {doc['answer'][-1]}",
-    "ft_triviaqa": lambda doc: f" the {doc['answer']['aliases'][-1]}.",
-    "ft_mbpp": lambda doc: doc["code"],
-    "humaneval_plus": lambda doc: doc["canonical_solution"],
-}
-WRONG = {
-    "ft_gsm8k": " So it is 1.\n#### 1234567",
-    "ft_nq": " Nobody at all",
-    "ft_triviaqa": " Nobody at all",
-    "ft_mbpp": "def remove_Occ(*_):\n    return None",
-    "humaneval_plus": "    return None",
-}
 ROWS = {
     "humaneval_plus": "pass@1",
     "ft_mbpp": "pass@1",
@@ -91,133 +37,6 @@ ROWS = {
     "ft_nq": "exact_match",
     "ft_triviaqa": "exact_match",
 }
-
-
-class Knowing(LM):  # type: ignore[misc] # lm-eval ships no types
-    """Answers every document rightly, or every document wrongly."""
-
-    def __init__(self, *, rightly: bool) -> None:
-        super().__init__()
-        self._rightly = rightly
-
-    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
-        return [self._score(request) for request in requests]
-
-    def _score(self, request: Instance) -> tuple[float, bool]:
-        context, continuation = request.args
-        if context == "Answer:":
-            return -30.0 - len(continuation) % 3, False
-        name = request.task_name
-        options = next(found for prefix, found in OPTIONS.items() if name.startswith(prefix))
-        texts = options.texts(request.doc)
-        number = (options.gold(request.doc) + (not self._rightly)) % len(texts)
-        favourite = "ABCDE"[number] if "_letter" in name else texts[number].strip()
-        said = context if name == "ft_winogrande_text" else continuation
-        is_it = said.endswith(f" {favourite}") if said is context else said.strip() == favourite
-        return (-0.1 if is_it else -900.0), is_it
-
-    def generate_until(self, requests: list[Instance]) -> list[str]:
-        return [self._write(request) for request in requests]
-
-    def _write(self, request: Instance) -> str:
-        name = request.task_name
-        text = WRITTEN[name](request.doc) if self._rightly else WRONG[name]
-        assert not any(stop in text for stop in request.args[1]["until"]), "the answer would be cut"
-        return text
-
-    def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
-        raise NotImplementedError
-
-
-@pytest.fixture(scope="module")
-def race_dir(tmp_path_factory) -> Path:
-    """Three questions, two of them about one article, in the layout and with the fields of ehovy/race."""
-    root = tmp_path_factory.mktemp("mirror")
-    folder = root / "ehovy" / "race"
-    front = "".join(
-        f"- config_name: {kind}\n  data_files:\n  - split: test\n    path: {kind}/test.jsonl\n"
-        for kind in ("high", "middle")
-    )
-    rows = [
-        {"example_id": "h1.txt", "article": "Ann has a dog.", "question": "Who has it?", "answer": "A"},
-        {"example_id": "h1.txt", "article": "Ann has a dog.", "question": "Ann has _ .", "answer": "D"},
-        {"example_id": "h2.txt", "article": "It rains.", "question": "What is wet?", "answer": "C"},
-    ]
-    options = ["Ann", "Bob", "the street", "a dog"]
-    for kind in ("high", "middle"):
-        (folder / kind).mkdir(parents=True)
-        lines = "".join(json.dumps({**row, "options": options}) + "\n" for row in rows)
-        (folder / kind / "test.jsonl").write_text(lines)
-    (folder / "README.md").write_text(f"---\nconfigs:\n{front}---\n")
-    return root
-
-
-@dataclass(frozen=True)
-class Loader:
-    """Builds a task from the shared data, RACE from the made-up mirror."""
-
-    data_dir: Path
-    race_dir: Path
-
-    def __call__(self, name: str, limit: int | None = NUM_DOCS) -> tuple[TaskSpec, Any]:
-        folder = self.race_dir if "race" in name else self.data_dir
-        loaded = load_tasks([name], TaskOptions(limit=limit), DataSource(data_dir=folder, offline=True))
-        return loaded.specs[0], loaded.tasks[name]
-
-
-@pytest.fixture(scope="module")
-def build(data_dir, race_dir) -> Loader:
-    return Loader(data_dir, race_dir)
-
-
-@pytest.fixture(scope="module")
-def code_session(data_dir) -> Iterator[None]:
-    """An open sandbox, where this machine has one."""
-    with code_tasks.session(code_tasks.CodeTaskSettings(data_dir=data_dir, offline=True)):
-        try:
-            code_tasks.scoring_provenance()
-        except SandboxError as error:
-            pytest.skip(f"no sandbox here: {error}")
-        yield
-
-
-def scores(task: Any, *, rightly: bool, num_docs: int = NUM_DOCS) -> Mapping[str, float]:
-    found = evaluate(Knowing(rightly=rightly), {"tasks": {task.task_name: task}}, limit=num_docs, bootstrap_iters=0)
-    assert found is not None
-    assert len({sample["doc_id"] for sample in found["samples"][task.task_name]}) == num_docs
-    return _scores(found["results"][task.task_name])[0]
-
-
-@pytest.mark.parametrize("name", CHOICE_TASKS)
-def test_the_right_choice_scores_1_and_a_wrong_one_0(build, name):
-    spec, task = build(name)
-    assert list(dict.fromkeys(scores(task, rightly=True).values())) == [1.0]
-    assert list(dict.fromkeys(scores(task, rightly=False).values())) == [0.0]
-    assert spec.output_type == "multiple_choice"
-    assert spec.metric in scores(task, rightly=True)
-
-
-@pytest.mark.parametrize("name", ["ft_gsm8k", "ft_nq", "ft_triviaqa"])
-def test_the_right_text_scores_1_and_a_wrong_one_0(build, name):
-    spec, task = build(name)
-    assert set(scores(task, rightly=True).values()) == {1.0}
-    assert set(scores(task, rightly=False).values()) == {0.0}
-    assert spec.metric in scores(task, rightly=True)
-
-
-@pytest.mark.usefixtures("code_session")
-@pytest.mark.parametrize("name", ["ft_mbpp", "humaneval_plus"])
-def test_the_published_program_scores_1_and_a_wrong_one_0(build, name):
-    spec, task = build(name)
-    assert spec.runs_code
-    assert scores(task, rightly=True, num_docs=2)[spec.metric] == 1.0
-    assert scores(task, rightly=False, num_docs=2)[spec.metric] == 0.0
-
-
-@pytest.fixture(scope="module")
-def index() -> Mapping[str, Mapping[str, Any]]:
-    """What each of our task files says, by name."""
-    return {name: entry.cfg or {} for name, entry in our_tasks().task_index.items()}
 
 
 def rows(index: Mapping[str, Mapping[str, Any]], name: str) -> list[str]:
