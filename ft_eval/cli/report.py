@@ -48,7 +48,9 @@ _FILE = click.Path(path_type=Path)
     help="Published figures to stand beside your own: those of the paper that a stored source confirms.",
 )
 @click.option(
-    "--unpaired", is_flag=True, help="Leave out documents that differ between both sides, instead of refusing."
+    "--unpaired",
+    is_flag=True,
+    help="Instead of refusing what differs between both sides: leave it out, or compare both as samples of their own.",
 )
 @click.option(
     "--probe",

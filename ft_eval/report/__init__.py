@@ -1,7 +1,7 @@
 """Run stores to one page: data first (`build_report`), then layout (`write_report`), and rows for a terminal."""
 
 from ft_eval.report.build import build_report
-from ft_eval.report.catalog import RunReader
+from ft_eval.report.columns import RunReader
 from ft_eval.report.gate import EXIT_CODES, Check, GateResult, Outcome, check_policy
 from ft_eval.report.junit import junit_xml
 from ft_eval.report.policy import Policy, load_policy

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from ft_eval.records import Registration, TaskGroup
 from ft_eval.report.arms import make_arm_tables
-from ft_eval.report.catalog import Catalog, Matchup, RunReader, make_catalog, match_up
+from ft_eval.report.catalog import Catalog, Matchup, make_catalog, match_up
+from ft_eval.report.columns import RunReader, StoredRun, as_readers
 from ft_eval.report.compare import Question, is_higher_better, make_metric_row
 from ft_eval.report.cost import make_asked_again, make_costs, make_job_costs
 from ft_eval.report.deviations import make_plan_card
@@ -37,7 +38,7 @@ _FEWEST_FLIPS = 2
 
 
 def build_report(
-    stores: Sequence[RunReader],
+    runs: Sequence[StoredRun | RunReader],
     *,
     title: str = "",
     max_flips: int = MAX_FLIPS,
@@ -48,7 +49,7 @@ def build_report(
     """Compare what the runs hold, finished or not; the same runs and terms give the same report.
 
     Args:
-        stores: the runs.
+        runs: on disk, or as `recorded_runs` gives them.
         title: of the page.
         max_flips: shown per task and latent checkpoint.
         terms: what is not said there is taken from what the runs were started with.
@@ -59,6 +60,7 @@ def build_report(
         ReportError: no run, no job, one checkpoint name for two sets of weights, or terms that nothing here meets.
         StoreError: a run can't be read.
     """
+    stores = as_readers(runs)
     catalog = replace(make_catalog(stores), allows_unpaired=terms.unpaired)
     if not terms.unpaired:
         refuse_other_forms(catalog, match_up(catalog.contenders))

@@ -5,10 +5,8 @@ number are equal; documents of runs with other limits are matched by content lat
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +18,11 @@ from ft_eval.records import (
     Job,
     LatentPolicy,
     LatentSource,
-    RunPlan,
-    SampleResult,
     TaskGroup,
     TaskResult,
     TaskSpec,
 )
+from ft_eval.report.columns import RunReader
 from ft_eval.report.tables import Contender
 
 ContenderKey = tuple[str, str, LatentPolicy | None, int]
@@ -34,23 +31,6 @@ AGAIN = ", again"
 """Ends the label of a contender's rerun."""
 Shelf = dict[tuple[str, str], "ItemScores"]
 _CONTROLS = frozenset({LatentSource.ZERO, LatentSource.SHUFFLED, LatentSource.FIXED})
-
-
-class RunReader(Protocol):
-    """What a report needs of a run; `RunStore` is one."""
-
-    @property
-    def plan(self) -> RunPlan:
-        """All that the run does."""
-        ...
-
-    def result(self, job_id: str) -> TaskResult | None:
-        """The job's result, or None while it is not done."""
-        ...
-
-    def samples(self, job_id: str, doc_ids: AbstractSet[int] | None = None) -> Iterator[SampleResult]:
-        """The samples of a job that is done, of these documents or of all."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ft_eval.report.catalog import Matchup
-from ft_eval.report.evidence import Aggregate, Evidence, Pairs
+from ft_eval.report.evidence import Aggregate, Evidence, Key, Pairs
 from ft_eval.report.gains import macro_gain, pooled_gain
 from ft_eval.report.heaps import compare_items, compare_strata, item_variance, merge_pairs
 from ft_eval.report.tables import Cell, MetricRow, Unit
+from ft_eval.report.unpaired import compare_samples
 from ft_eval.report.verdicts import Comparison
 from ft_eval.stats import (
     Estimate,
+    Independent,
     NoiseFloor,
     cluster_estimate,
     macro_estimate,
@@ -117,10 +119,32 @@ def _cell(question: Question, evidences: Sequence[Evidence], label: str, base: s
     score = _score(question, evidences, label)
     key, paired = (label, question.metric), [] if _is_aggregate(question, evidences) else evidences
     chance = _chance(question, evidences)
-    comparison = compare_pairs(question, [evidence.pairs.get(key) for evidence in paired], chance)
+    samples = _samples(paired, key)
+    comparison = (
+        compare_samples(samples, weight_by_size=question.weight_by_size, chance=chance)
+        if samples
+        else compare_pairs(question, [evidence.pairs.get(key) for evidence in paired], chance)
+    )
     why = "" if comparison is not None else _why_no_comparison(question, evidences, label, base)
     to_zero = compare_pairs(question, [evidence.zero_pairs.get(key) for evidence in paired], chance)
     return Cell(label=label, score=score, comparison=comparison, why_empty=why, to_zero=to_zero)
+
+
+def _samples(evidences: Sequence[Evidence], key: Key) -> list[tuple[Independent, Independent]]:
+    """Both sides' items of each task, where at least one task was to be compared unpaired; else empty."""
+    if not any(key in evidence.samples for evidence in evidences):
+        return []
+    found = [evidence.samples.get(key) or _of_pairs(evidence.pairs.get(key)) for evidence in evidences]
+    return [sides for sides in found if sides is not None]
+
+
+def _of_pairs(pairs: Pairs | None) -> tuple[Independent, Independent] | None:
+    if pairs is None:
+        return None
+    baseline, latent = (
+        Independent(scores=scores, clusters=pairs.clusters) for scores in (pairs.baseline, pairs.latent)
+    )
+    return baseline, latent
 
 
 def _is_aggregate(question: Question, evidences: Sequence[Evidence]) -> bool:

@@ -6,7 +6,8 @@ Speed is no deviation: batch sizes, devices and versions are told elsewhere. Rea
 from collections.abc import Iterator, Mapping, Sequence
 
 from ft_eval.records import Job, Registration
-from ft_eval.report.catalog import RunReader, policy_text
+from ft_eval.report.catalog import policy_text
+from ft_eval.report.columns import RunReader
 from ft_eval.report.formats import count
 from ft_eval.report.sections import Deviation, PlanCard
 from ft_eval.report.verdicts import Terms

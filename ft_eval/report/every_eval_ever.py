@@ -170,7 +170,7 @@ def _against_baseline(comparison: Comparison) -> dict[str, str]:
             "p_value": repr(paired.p_value),
             "p_corrected": repr(comparison.p_corrected),
             "test": paired.test,
-            "num_pairs": str(difference.n),
+            "num_pairs": "0, two samples" if paired.is_unpaired else str(difference.n),
             "num_wins": str(paired.num_wins),
             "num_losses": str(paired.num_losses),
             "num_ties": str(paired.num_ties),

@@ -20,7 +20,18 @@ from ft_eval.report.frames import (
     draw_matrix,
     metric_column,
 )
-from ft_eval.report.read_jobs import PairedJobs, ReadJob, job_notes, pair_jobs, read_job, refuse_other_content
+from ft_eval.report.read_jobs import (
+    PairedJobs,
+    ReadJob,
+    find_other_form,
+    is_better_unpaired,
+    job_notes,
+    pair_jobs,
+    read_job,
+    refuse_other_content,
+    unpaired_notes,
+)
+from ft_eval.stats import Independent
 
 _TOLERANCE = 1e-6
 Key = tuple[str, str]
@@ -69,6 +80,8 @@ class Evidence:
     """By the latent's label."""
     zero_pairs: Mapping[Key, Pairs]
     """The same, with the same checkpoint's scores under zeroed Z in the baseline's place."""
+    samples: Mapping[Key, tuple[Independent, Independent]]
+    """What was asked to be compared though it does not pair: the baseline's and the latent's items, each its own."""
     rerun_pairs: Mapping[str, Pairs]
     """By metric, the baseline's scores and those of its rerun, in the latent's place; empty where it was not rerun."""
     chance: float
@@ -87,17 +100,25 @@ def gather_evidence(catalog: Catalog, matchup: Matchup, label: str) -> Evidence:
     contenders = [c for c in (matchup.baseline, *matchup.latents) if c is not None]
     task = catalog.tasks[label]
     entries = {contender: catalog.entry(contender, label) for contender in contenders}
+    other_form = find_other_form(catalog, matchup, label)
+    if other_form is not None and matchup.baseline is not None:
+        entries[matchup.baseline] = other_form
     jobs = [job for who, entry in entries.items() if (job := read_job(entry, who, task.cluster_field))]
     metrics = _order_metrics(task.metric, jobs)
     pairings, zero_pairings = _pair(jobs, matchup), _pair_with_zero(jobs, matchup)
+    unpaired = {who: found for who, found in pairings.items() if catalog.allows_unpaired and is_better_unpaired(found)}
     if not catalog.allows_unpaired:
         refuse_other_content([*pairings.values(), *zero_pairings.values()], label)
+    pairings = {who: found for who, found in pairings.items() if who not in unpaired}
     scores = {(job.contender.label, m): values for job in jobs for m in metrics if len(values := _scores(job, m))}
     again = _rerun(catalog, jobs, matchup, label)
     catalog.shelf.update(
         {
             (who, label): kept
-            for who, job in [*((job.contender.label, job) for job in jobs), *again.items()]
+            for who, job in [
+                *((job.contender.label, job) for job in jobs if job.entry is not other_form),
+                *again.items(),
+            ]
             if (kept := _keep(job, task.metric))
         }
     )
@@ -113,10 +134,11 @@ def gather_evidence(catalog: Catalog, matchup: Matchup, label: str) -> Evidence:
         aggregates=aggregates,
         pairs=_pairs_by_metric(pairings, metrics),
         zero_pairs=_pairs_by_metric(zero_pairings, metrics),
+        samples={(who, m): both for who, found in unpaired.items() for m in metrics if (both := _samples(found, m))},
         rerun_pairs={metric: pairs for (_, metric), pairs in _pairs_by_metric(reruns, metrics).items()},
         chance=max((chance_of_guessing(job.samples) for job in jobs), default=0.0),
-        states={c.label: _state(catalog.entry(c, label)) for c in contenders},
-        notes=tuple(_notes(jobs, pairings, task)),
+        states={c.label: _state(entries[c]) for c in contenders},
+        notes=(*unpaired_notes(unpaired), *_notes(jobs, pairings, task)),
     )
 
 
@@ -201,6 +223,26 @@ def _means(job: ReadJob, metric: str, items: NDArray[np.float64]) -> list[float]
         return []
     column = job.samples.frame[metric_column(metric)]
     return [float(items.mean()), float(column.mean()), float(column.sum()) / len(column)]
+
+
+def _samples(found: PairedJobs, metric: str) -> tuple[Independent, Independent] | None:
+    """Both sides' items, each its own; None where a side has no such score, or its score is no mean over items."""
+    if any(_aggregate(job, metric) for job in (found.baseline, found.latent)):
+        return None
+    baseline, latent = _independent(found.baseline, metric), _independent(found.latent, metric)
+    return None if baseline is None or latent is None else (baseline, latent)
+
+
+def _independent(job: ReadJob, metric: str) -> Independent | None:
+    column = metric_column(metric)
+    if column not in job.items:
+        return None
+    items = job.items.dropna(subset=[column])
+    has_clusters = len(items) > 0 and bool(items["has_cluster"].all())
+    return Independent(
+        scores=items[column].to_numpy(dtype=np.float64),
+        clusters=items["cluster"].to_numpy(dtype=np.uint64) if has_clusters else None,
+    )
 
 
 def _pairs_by_metric(found: Mapping[str, PairedJobs], metrics: Sequence[str]) -> dict[Key, Pairs]:

@@ -8,12 +8,13 @@ import csv
 import io
 import json
 import math
-import re
-from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 
-from ft_eval.report.formats import MINUS, NONE, THIN, interval, one_line, p_value, score, signed
+from ft_eval.report.escapes import csv_field, md, md_row, plain, tex_row
+from ft_eval.report.formats import NONE, interval, one_line, p_value, score, signed
 from ft_eval.report.scores import ScoreRecord, score_records, scores_frame
+from ft_eval.report.section_exports import markdown_sections
+from ft_eval.report.section_records import section_records
 from ft_eval.report.tables import Panel, Report, Unit, UsageRow
 from ft_eval.report.text import detectable_text, gain_text, items_text, split_text
 from ft_eval.report.verdicts import Pooled
@@ -42,7 +43,11 @@ def to_json(report: Report) -> str:
             for table in panel.arms
             for arms in table.rows
         ],
-        "scores": [{name: _plain(value) for name, value in asdict(r).items()} for r in score_records(report)],
+        "sections": [
+            {name: plain(one_line(value) if isinstance(value, str) else value) for name, value in asdict(r).items()}
+            for r in section_records(report)
+        ],
+        "scores": [{name: plain(value) for name, value in asdict(r).items()} for r in score_records(report)],
     }
     return json.dumps(content, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
 
@@ -65,7 +70,7 @@ def _pooled(panel: Panel, pooled: Pooled) -> dict[str, object]:
         "tasks": list(panel.family.tasks),
         "num_tasks": pooled.num_tasks,
         "num_tests": panel.family.num_tests,
-        **{name: _plain(value) for name, value in numbers.items()},
+        **{name: plain(value) for name, value in numbers.items()},
         "verdict": None if decision is None else decision.verdict.value,
     }
 
@@ -78,8 +83,8 @@ def _latent(row: UsageRow) -> dict[str, object]:
         "latents": [contender.label for contender in row.contenders],
         "kappa_bits": row.contenders[0].checkpoint.kappa_bits,
         "latent_policies": list(row.policies),
-        "kl_bits": None if usage is None else _plain(usage.kl_bits),
-        "information_bits": None if usage is None else _plain(usage.information_bits),
+        "kl_bits": None if usage is None else plain(usage.kl_bits),
+        "information_bits": None if usage is None else plain(usage.information_bits),
         "num_prompts": 0 if usage is None else usage.num_prompts,
         "num_tokens": 0 if usage is None else usage.num_tokens,
         "tasks": list(row.tasks),
@@ -94,7 +99,7 @@ def to_csv(report: Report) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([field.name for field in fields(ScoreRecord)])
     for record in score_records(report):
-        writer.writerow([_csv_field(value) for value in asdict(record).values()])
+        writer.writerow([csv_field(value) for value in asdict(record).values()])
     return text.getvalue()
 
 
@@ -103,20 +108,6 @@ def to_parquet(report: Report) -> bytes:
     buffer = io.BytesIO()
     scores_frame(report).to_parquet(buffer, engine="pyarrow", compression="zstd", index=False)
     return buffer.getvalue()
-
-
-def _plain(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _csv_field(value: object) -> object:
-    """A text that a spreadsheet would run as a formula gets an apostrophe in front."""
-    if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else ""
-    if not isinstance(value, str):
-        return "" if value is None else value
-    text = one_line(value)
-    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,50 +167,21 @@ def _with_stderr(mean: float, stderr: float, unit: Unit) -> str:
 
 def to_markdown(report: Report) -> str:
     """The primary metrics as a Markdown table under the summary."""
-    lines = [f"# {_md(report.title)}", "", _md(report.summary.headline), ""]
-    lines += [f"- {_md(line)}" for line in (*report.stamps, *report.notes, *report.summary.lines)]
-    lines += ["", _md_row(_HEADINGS), _md_row(["---"] * len(_HEADINGS))]
-    lines += [_md_row([_md(text) for text in astuple(row)]) for row in paper_rows(report)]
+    lines = [f"# {md(report.title)}", "", md(report.summary.headline), ""]
+    lines += [f"- {md(line)}" for line in (*report.stamps, *report.notes, *report.summary.lines)]
+    lines += ["", md_row(_HEADINGS), md_row(["---"] * len(_HEADINGS))]
+    lines += [md_row([md(text) for text in astuple(row)]) for row in paper_rows(report)]
     for table in (table for panel in report.panels for table in panel.arms):
-        lines += ["", f"## {_md(table.name)}: what remains with Z zeroed", ""]
-        lines += [f"- {_md(arms.row.name)}: {_md(sentence)}" for arms in table.rows for sentence in arms.sentences]
+        lines += ["", f"## {md(table.name)}: what remains with Z zeroed", ""]
+        lines += [f"- {md(arms.row.name)}: {md(sentence)}" for arms in table.rows for sentence in arms.sentences]
+    lines += markdown_sections(report)
     return "\n".join(lines) + "\n"
-
-
-def _md_row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _md(text: str) -> str:
-    """Text that stays text in Markdown, also in engines that let HTML through."""
-    escaped = re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", one_line(text))
-    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-_TEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
-    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\textquotedbl{}", "±": r"$\pm$", MINUS: "$-$", NONE: "--", "×": r"$\times$",
-    "κ": r"$\kappa$", "[": "{[}", "·": r"$\cdot$", THIN: r"\,",
-}  # fmt: skip
-_TEX_EXPONENT = re.compile("10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
-_DIGITS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 
 
 def to_latex(report: Report) -> str:
     """The primary metrics as a table for the booktabs package, without a preamble."""
     columns = "lll" + "r" * (len(_HEADINGS) - 4) + "l"
     lines = [f"% {one_line(report.title)}: {stamp}" for stamp in report.stamps]
-    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _tex_row(_HEADINGS), r"\midrule"]
-    lines += [_tex_row(astuple(row)) for row in paper_rows(report)]
+    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", tex_row(_HEADINGS), r"\midrule"]
+    lines += [tex_row(astuple(row)) for row in paper_rows(report)]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
-
-
-def _tex_row(cells: Sequence[str]) -> str:
-    return " & ".join(_tex(cell) for cell in cells) + r" \\"
-
-
-def _tex(text: str) -> str:
-    """Text that stays text in LaTeX; what a p value's power of ten needs becomes mathematics."""
-    escaped = "".join(_TEX.get(letter, letter) for letter in one_line(text))
-    return _TEX_EXPONENT.sub(lambda match: f"$10^{{{match[1].translate(_DIGITS)}}}$", escaped)

@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ft_eval.records import SampleResult
+from ft_eval.report.columns import Batch, struct_column, struct_fields
 
 CONTENT = ["doc", "prompt", "target"]
 """The columns that identify an item by its content, 64 bits of a hash each."""
@@ -76,17 +79,46 @@ class _Columns:
         elif not all(map(math.isfinite, sample.metrics.values())):
             self.num_not_finite += 1
 
+    def extend(self, table: pa.Table, cluster_field: str | None) -> None:
+        """Append a table's samples, as `append` would one by one."""
+        is_scored = table["error"].is_null()
+        for entry, values in zip(table["metrics"].type, struct_fields(table["metrics"]), strict=True):
+            if values.null_count < len(values) and entry.name not in self.metrics:
+                self.metrics[entry.name] = array("d", [math.nan] * len(self.ids))
+        for name, column in self.metrics.items():
+            values = struct_column(table["metrics"], name)
+            _extend(column, pc.if_else(is_scored, values, None).fill_null(math.nan), np.float64)
+        for column_of_hashes, name in zip(self.hashes, CONTENT, strict=True):
+            column_of_hashes.extend(map(_hash64, table[f"{name}_hash"].to_pylist()))
+        clusters = struct_column(table["details"], cluster_field).to_pylist()
+        self.clusters.extend(0 if text is None else _hash64(text) for text in clusters)
+        self.has_cluster.extend(text is not None for text in clusters)
+        _extend(self.ids, table["doc_id"], np.int64)
+        _extend(self.draws, table["draw"], np.int64)
+        _extend(self.num_choices, pc.list_value_length(table["logprobs_nats"]), np.int64)
+        _extend(self.is_scored, is_scored, np.int8)
+        _extend(self.is_truncated, pc.greater(table["num_truncated_tokens"], 0), np.int8)
+        _extend(self.may_flip, pc.is_in(table["may_flip"], pa.array([True])), np.int8)
+        self.errors.update(text[:_MAX_ERROR_LENGTH] for text in table["error"].drop_null().to_pylist())
 
-def read_samples(samples: Iterable[SampleResult], cluster_field: str | None = None) -> Samples:
+
+def _extend(column: "array[int] | array[float]", values: pa.ChunkedArray, kind: type[np.generic]) -> None:
+    column.frombytes(values.to_numpy().astype(kind).tobytes())
+
+
+def read_samples(batches: Iterable[Batch], cluster_field: str | None = None) -> Samples:
     """Drain one job's samples into columns; texts are dropped as they pass.
 
     Args:
-        samples: of one job.
+        batches: all samples of one job.
         cluster_field: the name among a sample's details that says which cluster its document is in; None for none.
     """
     columns = _Columns()
-    for sample in samples:
-        columns.append(sample, None if cluster_field is None else sample.details.get(cluster_field))
+    for batch in batches:
+        if batch.table is not None:
+            columns.extend(batch.table, cluster_field)
+        for sample in batch.samples:
+            columns.append(sample, None if cluster_field is None else sample.details.get(cluster_field))
     names = tuple(sorted(columns.metrics))
     data = {
         "doc_id": np.array(columns.ids, dtype=np.int64),

@@ -11,6 +11,7 @@ from ft_eval.stats.clusters import MeanCovariance, mean_covariance
 from ft_eval.stats.gain import FIELLER, fieller_ends, suppressed_gain
 
 STRATIFIED = f"{FIELLER}, stratified by task"
+UNPAIRED = f"{FIELLER}, unpaired"
 _REACHES_ZERO = "the baseline's 95 % interval reaches 0"
 
 
@@ -45,12 +46,37 @@ def macro_gain(strata: Sequence[Pairs], baseline: Estimate, paired: PairedCompar
         degrees_of_freedom=paired.difference.degrees_of_freedom,
         num_clusters=sum(part.num_clusters for part in parts),
     )
+    return _fieller(found, STRATIFIED)
+
+
+def unpaired_gain(baseline: Estimate, latent: Estimate, paired: PairedComparison, *, chance: float) -> RelativeGain:
+    """The gain of one independent mean over another, with Fieller's interval of two means that don't vary together.
+
+    Args:
+        baseline: with its standard error.
+        latent: the same.
+        paired: the comparison of the two, for its degrees of freedom.
+        chance: the score of guessing.
+    """
+    means = np.array([baseline.mean, latent.mean])
+    if reason := _why_none(baseline, paired, chance):
+        return suppressed_gain(means[None], reason)
+    found = MeanCovariance(
+        means=means,
+        covariance=np.diag([baseline.stderr**2, latent.stderr**2]),
+        degrees_of_freedom=paired.difference.degrees_of_freedom,
+        num_clusters=paired.difference.n,
+    )
+    return _fieller(found, UNPAIRED)
+
+
+def _fieller(found: MeanCovariance, method: str) -> RelativeGain:
     try:
         low, high = (100.0 * (end - 1.0) for end in fieller_ends(found))
     except ValueError:  # with the difference's degrees of freedom, the baseline is not away from 0
-        return suppressed_gain(means, _REACHES_ZERO)
+        return suppressed_gain(found.means[None], _REACHES_ZERO)
     point = relative_gain(float(found.means[0]), float(found.means[1]))
-    return RelativeGain(percent=point.percent, method=STRATIFIED, low=low, high=high, difference=point.difference)
+    return RelativeGain(percent=point.percent, method=method, low=low, high=high, difference=point.difference)
 
 
 def _why_none(baseline: Estimate, paired: PairedComparison, chance: float) -> str:

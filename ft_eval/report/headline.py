@@ -6,12 +6,12 @@ Only candidates on primary tasks are spoken of; control arms and the tasks of a 
 import math
 from collections.abc import Sequence
 
-from ft_eval.report.formats import count, interval, p_value, percent
+from ft_eval.report.formats import count, interval, p_value, percent, unsigned
 from ft_eval.report.pooled import primary_comparisons
 from ft_eval.report.tables import Panel, Summary, TaskRow, Unit
 from ft_eval.report.verdicts import Comparison, Pooled, Terms
 from ft_eval.report.words import amount_text, gain_text
-from ft_eval.stats import Verdict
+from ft_eval.stats import NoiseFloor, Verdict
 
 Found = tuple[TaskRow, Comparison]
 
@@ -68,6 +68,8 @@ def _candidate_sentence(panel: Panel, label: str, found: Sequence[Found], terms:
     if len(found) == 1 and len(panel.family.tasks) == 1:
         return _single(label, base, found[0], terms)
     tally, num_primary = _tally([held for _, held in found], terms), len(panel.family.tasks) + len(panel.family.missing)
+    if num_unpaired := sum(held.paired.is_unpaired for _, held in found):
+        tally += f"; {count(num_unpaired, 'task')} unpaired"
     if pooled is None or pooled.decision is None:
         return f"{label} against {base} on {_share(len(found), num_primary)}: {tally}."
     relation, within = _RELATION[pooled.decision.verdict], _margin_text(pooled.decision.verdict, terms)
@@ -88,6 +90,7 @@ def _single(label: str, base: str, found: Found, terms: Terms) -> str:
     gain = "" if held.gain.reason else f", {gain_text(held.gain)} of the baseline"
     within = _margin_text(held.verdict, terms)
     p = "" if math.isnan(held.p_corrected) else f", p = {p_value(held.p_corrected)}"
+    p += ", unpaired" if held.paired.is_unpaired else ""
     return f"{label} {_RELATION[held.verdict]} {base}{within} on {row.name}: {amount}{gain}{p}."
 
 
@@ -100,7 +103,12 @@ def _pooled_numbers(pooled: Pooled) -> str:
     effect = pooled.effect.effect
     bounds = interval(effect.low, effect.high, Unit.POINTS)
     left = f"; {count(pooled.num_left_out, 'task')} in another unit left out" if pooled.num_left_out else ""
-    return f"{amount_text(effect.mean, Unit.POINTS)} {bounds}, p = {p_value(pooled.decision.p_value)}{left}"
+    floor = "" if pooled.noise_floor is None else f", reruns of the baseline ±{_floor_text(pooled.noise_floor)}"
+    return f"{amount_text(effect.mean, Unit.POINTS)} {bounds}, p = {p_value(pooled.decision.p_value)}{floor}{left}"
+
+
+def _floor_text(floor: NoiseFloor) -> str:
+    return unsigned(floor.percentile_95, Unit.POINTS)
 
 
 def _tally(comparisons: Sequence[Comparison], terms: Terms) -> str:

@@ -205,15 +205,14 @@ def _with_power(comparison: Comparison, ruling: Ruling, unit: Unit) -> Compariso
 def _inner_interval(comparison: Comparison) -> Interval:
     """The 90 % interval; none where a t interval would be a point because no score changed: that shows no spread."""
     paired = comparison.paired
-    has_changes = paired.num_wins + paired.num_losses > 0
-    if paired.interval_90 is None or not (has_changes or paired.is_binary):
+    if paired.interval_90 is None or not (paired.has_changes or paired.is_binary):
         return Interval(low=math.nan, high=math.nan, confidence=0.9)
     return paired.interval_90
 
 
 def _detectable(comparison: Comparison, alpha: float) -> DetectableEffect:
     target, paired = Target(alpha=alpha), comparison.paired
-    if paired.difference.stderr == 0.0 and paired.num_wins + paired.num_losses:
+    if paired.difference.stderr == 0.0 and paired.has_changes:
         reason, n = "every item differs by the same amount", paired.difference.n
         return DetectableEffect(difference=math.nan, n=n, method="none", target=target, reason=reason)
     return detectable_after(paired, baseline=comparison.baseline.mean, target=target)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ft_eval.records import Arm
-from ft_eval.report.catalog import AGAIN, Catalog, RunReader
+from ft_eval.report.catalog import AGAIN, Catalog
+from ft_eval.report.columns import RunReader
 from ft_eval.report.sections import NoiseRow, VarianceRow
 from ft_eval.report.shared_items import align, scores_by_row, tasks_of
 from ft_eval.report.tables import Contender, Panel, RowKind, TaskRow

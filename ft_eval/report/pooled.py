@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ft_eval.report.tables import MetricRow, TaskRow, Unit
 from ft_eval.report.verdicts import Comparison, Family, Pooled, Terms
-from ft_eval.stats import Criteria, Estimate, PooledEffect, decide, holm, pooled_effect
+from ft_eval.stats import Criteria, Estimate, NoiseFloor, decide, holm, macro_noise_floor, pooled_effect
 
 
 def make_pooled(rows: Sequence[TaskRow], family: Family, terms: Terms) -> tuple[Pooled, ...]:
@@ -16,7 +16,18 @@ def make_pooled(rows: Sequence[TaskRow], family: Family, terms: Terms) -> tuple[
     p_values = [effects[label].p_value if label in effects else math.nan for label in family.candidates]
     corrected = dict(zip(family.candidates, holm(p_values), strict=True))
     return tuple(
-        _pooled(label, effect, float(corrected[label]), _num_compared(rows, family, label) - len(found[label]), terms)
+        _pooled(
+            Pooled(
+                label=label,
+                effect=effect,
+                decision=None,
+                num_tasks=effect.num_tasks,
+                num_left_out=_num_compared(rows, family, label) - len(found[label]),
+                noise_floor=_noise_floor(rows, family, label),
+            ),
+            float(corrected[label]),
+            terms,
+        )
         for label, effect in effects.items()
     )
 
@@ -48,14 +59,18 @@ def _upward(comparison: Comparison, metric: MetricRow) -> Estimate:
     return replace(difference, mean=-difference.mean, low=-difference.high, high=-difference.low)
 
 
-def _pooled(label: str, effect: PooledEffect, p_corrected: float, num_left_out: int, terms: Terms) -> Pooled:
-    """A mean of one task, or one whose standard error is 0 or unknown, gets no verdict."""
-    is_test = effect.num_tasks > 1 and effect.effect.stderr > 0.0
-    criteria = Criteria(margin=terms.margin)
-    return Pooled(
-        label=label,
-        effect=effect,
-        decision=decide(effect.effect.mean, effect.interval_90, p_corrected, criteria) if is_test else None,
-        num_tasks=effect.num_tasks,
-        num_left_out=num_left_out,
-    )
+def _noise_floor(rows: Sequence[TaskRow], family: Family, label: str) -> NoiseFloor | None:
+    """Of the mean over the tasks in points; None where one of them was not run again."""
+    metrics = [row.primary for row, _ in primary_comparisons(rows, family, label)]
+    floors = [metric.noise_floor for metric in metrics if metric.unit is Unit.POINTS]
+    known = [floor for floor in floors if floor is not None]
+    return macro_noise_floor(known) if known and len(known) == len(floors) else None
+
+
+def _pooled(pooled: Pooled, p_corrected: float, terms: Terms) -> Pooled:
+    """The same with its verdict; a mean of one task, or one whose standard error is 0 or unknown, gets none."""
+    effect, floor = pooled.effect, pooled.noise_floor
+    if effect.num_tasks < 2 or not effect.effect.stderr > 0.0:
+        return pooled
+    criteria = Criteria(margin=terms.margin, noise_floor=floor.percentile_95 if floor else 0.0)
+    return replace(pooled, decision=decide(effect.effect.mean, effect.interval_90, p_corrected, criteria))

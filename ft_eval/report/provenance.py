@@ -1,7 +1,8 @@
 """Where the runs and tasks of a report come from. Reads plans and results, never samples."""
 
 from ft_eval.report.cards import RunCard, TaskCard
-from ft_eval.report.catalog import Catalog, RunReader
+from ft_eval.report.catalog import Catalog
+from ft_eval.report.columns import RunReader
 
 
 def make_run_card(store: RunReader) -> RunCard:

@@ -3,7 +3,7 @@
 Refuses pairs whose documents are not the same. Holds frames without texts, and knows no statistics.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -40,7 +40,7 @@ def read_job(entry: Entry | None, contender: Contender, cluster_field: str | Non
     """Read its samples; None where it is not done."""
     if entry is None or entry.result is None:
         return None
-    samples = read_samples(entry.store.samples(entry.job.id), cluster_field)
+    samples = read_samples(entry.store.batches(entry.job.id), cluster_field)
     return ReadJob(contender=contender, entry=entry, samples=samples, items=item_frame(samples))
 
 
@@ -57,8 +57,42 @@ def refuse_other_content(found: Sequence[PairedJobs], label: str) -> None:
             raise ReportError(
                 f"{label}: document {one.pairing.doc_id} has another {one.pairing.field_name} for {latent} than for "
                 f"{base}, so they did not answer the same questions; run both on one version of the task and its data, "
-                "or pass --unpaired to compare the documents that do agree"
+                "or pass --unpaired to compare the documents that do agree, or else both sides as two samples"
             )
+
+
+def is_better_unpaired(found: PairedJobs) -> bool:
+    """Whether the two answered other questions: less than half of the smaller side's items pair."""
+    num_items = min(len(found.baseline.items), len(found.latent.items))
+    return num_items > 0 and 2 * len(found.pairing.pairs) < num_items
+
+
+def unpaired_notes(found: Mapping[str, PairedJobs]) -> list[str]:
+    """Which contenders are compared item sets against item sets, and why they don't pair."""
+    return [_unpaired_note(who, both) for who, both in found.items()]
+
+
+def _unpaired_note(who: str, both: PairedJobs) -> str:
+    base = both.baseline
+    mine, its = both.latent.entry.job.task, base.entry.job.task
+    if (mine.version, mine.num_fewshot) != (its.version, its.num_fewshot):
+        my_form, its_form = _forms(mine, its)
+        why = f"{my_form} against {its_form}"
+    else:
+        why = f"another {both.pairing.field_name}" if both.pairing.field else "other documents"
+    return f"unpaired: {who} and {base.contender.label} are compared as two samples of their own items ({why})"
+
+
+def find_other_form(catalog: Catalog, matchup: Matchup, label: str) -> Entry | None:
+    """The baseline's job on the same task in another version or few-shot number, where that may stand in for its own.
+
+    Only where unpaired comparisons were asked for, and neither the baseline has this form nor a latent the other.
+    """
+    base, name = matchup.baseline, catalog.tasks[label].name
+    if base is None or not catalog.allows_unpaired or catalog.entry(base, label) is not None:
+        return None
+    others = [other for other, task in catalog.tasks.items() if task.name == name and catalog.entry(base, other)]
+    return catalog.entry(base, others[0]) if others else None
 
 
 def job_notes(job: ReadJob) -> list[str]:
@@ -113,11 +147,15 @@ def _refuse_two_forms(catalog: Catalog, base: Contender, latent: Contender) -> N
 
 
 def _two_forms(task: TaskSpec, other: TaskSpec, latent: str, baseline: str) -> str:
-    same_shots = task.num_fewshot == other.num_fewshot
-    mine, its = (
-        (f"version {one.version}" if same_shots else f"{one.num_fewshot} few-shot examples") for one in (task, other)
-    )
+    mine, its = _forms(task, other)
     return (
         f"{task.name}: {latent} ran it with {mine} and {baseline} with {its}, so there is no comparison; run both "
-        "alike, or pass --unpaired to show them side by side"
+        "alike, or pass --unpaired to compare them as two samples"
     )
+
+
+def _forms(task: TaskSpec, other: TaskSpec) -> tuple[str, str]:
+    """What tells two forms of one task apart, of each."""
+    if task.num_fewshot == other.num_fewshot:
+        return f"version {task.version}", f"version {other.version}"
+    return f"{task.num_fewshot} few-shot examples", f"{other.num_fewshot} few-shot examples"

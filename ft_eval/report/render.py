@@ -20,6 +20,7 @@ from ft_eval.report.charts import cost_chart, line_chart
 from ft_eval.report.every_eval_ever import FOLDER, every_eval_ever_files
 from ft_eval.report.explorer_data import pack
 from ft_eval.report.exports import to_csv, to_json, to_latex, to_markdown, to_parquet
+from ft_eval.report.section_exports import sections_csv, sections_latex, sections_parquet
 from ft_eval.report.tables import Report
 from ft_eval.report.words import gain_interval_text
 from ft_eval.resources import templates_dir
@@ -31,7 +32,7 @@ MARKS = {Verdict.BETTER: "▲", Verdict.WORSE: "▼", Verdict.EQUIVALENT: "◆",
 
 
 def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
-    """Write report.html, the scores in six formats, and Every Eval Ever's files; each is whole or absent.
+    """Write report.html, scores and sections in several formats, and Every Eval Ever's files; each is whole or absent.
 
     Raises:
         StoreError: the folder can't be made or written.
@@ -42,12 +43,14 @@ def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
         "scores.md": to_markdown(report),
         "scores.tex": to_latex(report),
         "scores.json": to_json(report),
+        "sections.csv": sections_csv(report),
+        "sections.tex": sections_latex(report),
         **{f"{FOLDER}/{name}": text for name, text in every_eval_ever_files(report).items()},
     }
     contents = {name: text.encode("utf-8") for name, text in texts.items()}
-    contents["scores.parquet"] = to_parquet(report)
+    contents |= {"scores.parquet": to_parquet(report), "sections.parquet": sections_parquet(report)}
     make_folder(folder)
-    if len(texts) > 5:
+    if any(name.startswith(f"{FOLDER}/") for name in texts):
         make_folder(folder / FOLDER)
     for name, content in contents.items():
         write_atomically(folder / name, [content])

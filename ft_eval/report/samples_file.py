@@ -6,16 +6,20 @@ what nobody read is added at the end. A row is one document under one draw, with
 
 import os
 from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from ft_eval.records import Job, RunPlan, SampleResult, TaskResult
-from ft_eval.report.catalog import RunReader, policy_text
+from ft_eval.records import Job, SampleResult
+from ft_eval.report.catalog import policy_text
+from ft_eval.report.columns import Batch, RunReader, StoredRun, struct_column, struct_fields
 from ft_eval.store.files import make_folder, one_clear_line, sync_folder
 
 _MAX_ROWS, _MAX_CHARACTERS = 16_384, 16 * 2**20
@@ -43,7 +47,7 @@ _TEXT_FIELDS = ("doc_hash", "prompt_hash", "target_hash", "prompt", "target")
 
 
 @contextmanager
-def recorded_runs(stores: Sequence[RunReader], path: Path) -> Iterator[tuple[RunReader, ...]]:
+def recorded_runs(stores: Sequence[StoredRun], path: Path) -> Iterator[tuple[RunReader, ...]]:
     """The runs, whose samples are in the file at `path` when the block has ended well; else the old file stays.
 
     Raises:
@@ -55,10 +59,10 @@ def recorded_runs(stores: Sequence[RunReader], path: Path) -> Iterator[tuple[Run
         with one_clear_line(path, "write"), temporary.open("wb") as file:
             with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
                 rows = _Rows(writer)
-                runs = [_RecordedRun(store, rows) for store in stores]
+                runs = [RunReader(store, partial(rows.append, store.plan.run_id)) for store in stores]
                 yield tuple(runs)
                 for run in runs:
-                    run.record_the_rest()
+                    run.see_the_rest()
                 rows.flush()
             file.flush()
             os.fsync(file.fileno())
@@ -69,83 +73,95 @@ def recorded_runs(stores: Sequence[RunReader], path: Path) -> Iterator[tuple[Run
             temporary.unlink()
 
 
-class _RecordedRun:
-    """A run whose samples are written down as they pass by for the first time."""
-
-    def __init__(self, store: RunReader, rows: "_Rows") -> None:
-        self._store, self._rows = store, rows
-        self._recorded: set[str] = set()
-        self._jobs = {job.id: job for job in store.plan.jobs}
-
-    @property
-    def plan(self) -> RunPlan:
-        return self._store.plan
-
-    def result(self, job_id: str) -> TaskResult | None:
-        return self._store.result(job_id)
-
-    def samples(self, job_id: str, doc_ids: AbstractSet[int] | None = None) -> Iterator[SampleResult]:
-        if job_id in self._recorded:
-            yield from self._store.samples(job_id, doc_ids)
-            return
-        for sample in self._record(job_id):
-            if doc_ids is None or sample.doc_id in doc_ids:
-                yield sample
-
-    def _record(self, job_id: str) -> Iterator[SampleResult]:
-        self._recorded.add(job_id)
-        owner, run_id, samples = self._jobs[job_id], self.plan.run_id, self._store.samples(job_id)
-        try:
-            for sample in samples:
-                self._rows.append(run_id, owner, sample)
-                yield sample
-        except GeneratorExit:  # the reader has seen enough, the file has not
-            for sample in samples:
-                self._rows.append(run_id, owner, sample)
-            raise
-
-    def record_the_rest(self) -> None:
-        """Write down the finished jobs that nobody read."""
-        for job_id in self._jobs:
-            if job_id not in self._recorded and self.result(job_id) is not None:
-                for _ in self.samples(job_id):
-                    pass
-
-
 class _Rows:
-    """Samples on their way into the file; they become columns, since a row at a time costs a third more."""
+    """Samples on their way into the file, as columns."""
 
     def __init__(self, writer: pq.ParquetWriter) -> None:
         self._writer = writer
-        self._runs: list[tuple[str, Job, list[SampleResult]]] = []
-        """Samples of one job that stand together."""
+        self._waiting: list[pa.Table] = []
         self._num_rows = self._num_characters = 0
 
-    def append(self, run_id: str, owner: Job, sample: SampleResult) -> None:
-        if not self._runs or self._runs[-1][1] is not owner:
-            self._runs.append((run_id, owner, []))
-        self._runs[-1][2].append(sample)
-        self._num_rows += 1
-        self._num_characters += len(sample.prompt) + len(sample.target) + sum(map(len, sample.responses))
-        if self._num_rows >= _MAX_ROWS or self._num_characters >= _MAX_CHARACTERS:
-            self.flush()
+    def append(self, run_id: str, owner: Job, batch: Batch) -> None:
+        """Add a batch; whole row groups go into the file."""
+        table = _table(run_id, owner, batch)
+        characters = _characters(table)
+        while table.num_rows:
+            end = self._end_of_group(characters)
+            self._waiting.append(table.slice(0, end))
+            self._num_rows, self._num_characters = (
+                self._num_rows + end,
+                self._num_characters + int(characters[:end].sum()),
+            )
+            table, characters = table.slice(end), characters[end:]
+            if self._is_full():
+                self.flush()
+
+    def _end_of_group(self, characters: NDArray[np.int64]) -> int:
+        """How many of the next rows go into the group that is being filled: all, if it does not get full."""
+        rows = self._num_rows + np.arange(1, len(characters) + 1)
+        is_full = (rows >= _MAX_ROWS) | (self._num_characters + np.cumsum(characters) >= _MAX_CHARACTERS)
+        return int(is_full.argmax()) + 1 if is_full.any() else len(characters)
+
+    def _is_full(self) -> bool:
+        return self._num_rows >= _MAX_ROWS or self._num_characters >= _MAX_CHARACTERS
 
     def flush(self) -> None:
-        if self._runs:
-            columns = _of_owners(self._runs) | _of_samples([sample for _, _, run in self._runs for sample in run])
-            self._writer.write_table(pa.Table.from_pydict(columns, schema=SCHEMA))
-        self._runs, self._num_rows, self._num_characters = [], 0, 0
+        """Write what waits as a row group."""
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks())
+        self._waiting, self._num_rows, self._num_characters = [], 0, 0
 
 
-def _of_owners(runs: Sequence[tuple[str, Job, Sequence[SampleResult]]]) -> dict[str, list[Any]]:
-    """The columns that are one value for all samples of a job, and the score, whose name the job's task says."""
-    columns: dict[str, list[Any]] = {"score": []}
-    for run_id, owner, samples in runs:
-        metric = owner.task.metric
-        columns["score"] += [s.metrics.get(metric) if s.error is None else None for s in samples]
-        for name, value in _owner_row(run_id, owner).items():
-            columns.setdefault(name, []).extend([value] * len(samples))
+def _characters(table: pa.Table) -> NDArray[np.int64]:
+    """The length of each row's prompt, target and responses together, shape (n,)."""
+    responses = table["responses"].combine_chunks()
+    ends = np.concatenate([[0], np.cumsum(pc.utf8_length(responses.flatten()).to_numpy(zero_copy_only=False))])
+    sizes = pc.list_value_length(responses).to_numpy(zero_copy_only=False).astype(np.int64)
+    last = np.cumsum(sizes)
+    own = pc.add(pc.utf8_length(table["prompt"]), pc.utf8_length(table["target"])).to_numpy().astype(np.int64)
+    return np.asarray(own + ends[last] - ends[last - sizes], dtype=np.int64)
+
+
+def _table(run_id: str, owner: Job, batch: Batch) -> pa.Table:
+    """The batch's rows in the file's columns."""
+    if batch.table is None:
+        columns = _of_samples(owner, batch.samples)
+        num_rows = len(batch.samples)
+    else:
+        columns = _of_table(owner, batch.table)
+        num_rows = batch.table.num_rows
+    columns |= {name: [value] * num_rows for name, value in _owner_row(run_id, owner).items()}
+    arrays = [
+        columns[entry.name] if isinstance(columns[entry.name], pa.Array | pa.ChunkedArray)
+        else pa.array(columns[entry.name], entry.type)
+        for entry in SCHEMA
+    ]  # fmt: skip
+    return pa.Table.from_arrays(arrays, schema=SCHEMA)
+
+
+def _of_table(owner: Job, table: pa.Table) -> dict[str, Any]:
+    columns: dict[str, Any] = {name: table[name] for name in (*_PLAIN_FIELDS, *_TEXT_FIELDS, "responses", "error")}
+    for name in ("metrics", "details"):
+        columns[name] = _maps(table[name], SCHEMA.field(name).type)
+    score = struct_column(table["metrics"], owner.task.metric)
+    columns["score"] = pc.if_else(table["error"].is_null(), score, None).cast(pa.float64())
     return columns
+
+
+def _maps(structs: pa.ChunkedArray, kind: pa.MapType) -> pa.Array:
+    """Structs as maps of the names that each has, in the order of the names."""
+    fields = [column.combine_chunks() for column in struct_fields(structs)]
+    num_rows, names = len(structs), [entry.name for entry in structs.type]
+    is_there = np.zeros((num_rows, len(names)), dtype=np.bool_)
+    for place, column in enumerate(fields):
+        is_there[:, place] = column.is_valid().to_numpy(zero_copy_only=False)
+    rows, places = np.nonzero(is_there)
+    offsets = np.concatenate([[0], np.cumsum(is_there.sum(axis=1))])
+    values = (
+        pa.concat_arrays(fields).take(pa.array(places * num_rows + rows)) if fields else pa.array([], kind.item_type)
+    )
+    keys = pa.array(names, kind.key_type).take(pa.array(places))
+    return pa.MapArray.from_arrays(pa.array(offsets, pa.int32()), keys, values)
 
 
 def _owner_row(run_id: str, owner: Job) -> dict[str, Any]:
@@ -165,14 +181,14 @@ def _owner_row(run_id: str, owner: Job) -> dict[str, Any]:
     }
 
 
-def _of_samples(samples: Sequence[SampleResult]) -> dict[str, list[Any]]:
-    """The columns that are a sample's own."""
-    columns = {name: [getattr(sample, name) for sample in samples] for name in _PLAIN_FIELDS}
+def _of_samples(owner: Job, samples: Sequence[SampleResult]) -> dict[str, Any]:
+    columns: dict[str, Any] = {name: [getattr(sample, name) for sample in samples] for name in _PLAIN_FIELDS}
     columns |= {name: [_utf8(getattr(sample, name)) for sample in samples] for name in _TEXT_FIELDS}
     columns["responses"] = [[_utf8(text) for text in s.responses] for s in samples]
     columns["metrics"] = [[(_utf8(name), value) for name, value in sorted(s.metrics.items())] for s in samples]
     columns["error"] = [None if s.error is None else _utf8(s.error) for s in samples]
     columns["details"] = [[(_utf8(name), _utf8(text)) for name, text in sorted(s.details.items())] for s in samples]
+    columns["score"] = [s.metrics.get(owner.task.metric) if s.error is None else None for s in samples]
     return columns
 
 

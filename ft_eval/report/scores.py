@@ -36,9 +36,11 @@ class ScoreRecord:
     kappa_bits: float | None
     latent_policy: str
     num_pairs: int
-    """Items that both were scored on; 0 without a comparison."""
+    """Items that both were scored on; 0 without a comparison, and in one of two samples."""
     num_items: int
-    """Items behind the scores where there is no comparison; else equal to `num_pairs`."""
+    """Items behind the scores where there is no comparison; else equal to `num_pairs`, or of both samples together."""
+    is_unpaired: bool = False
+    """Whether the two are compared as samples of their own items, since these don't pair."""
     baseline_score: float = math.nan
     """Over the pairs where there is a comparison, over all scored items otherwise; so is `latent_score`."""
     baseline_stderr: float = math.nan
@@ -170,7 +172,8 @@ def _with_comparison(record: ScoreRecord, comparison: Comparison) -> ScoreRecord
     record = _with_power(_with_scores(record, comparison.baseline, comparison.latent), comparison)
     return replace(
         record,
-        num_pairs=difference.n,
+        num_pairs=0 if paired.is_unpaired else difference.n,
+        is_unpaired=paired.is_unpaired,
         num_items=difference.n,
         difference=difference.mean,
         difference_stderr=difference.stderr,

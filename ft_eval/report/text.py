@@ -82,6 +82,8 @@ def _summary_row(record: ScoreRecord) -> SummaryRow:
 
 def items_text(record: ScoreRecord) -> str:
     """`164`, or `164 × 8` where several draws per item were averaged."""
+    if record.is_unpaired:
+        return f"{count(record.num_items)} unpaired"
     draws = max(record.num_baseline_draws, record.num_latent_draws)
     return count(record.num_items) + (f" × {draws}" if draws > 1 else "")
 

@@ -10,6 +10,7 @@ from ft_eval.stats import (
     Decision,
     DetectableEffect,
     Estimate,
+    NoiseFloor,
     PairedComparison,
     PairedVariance,
     PooledEffect,
@@ -30,7 +31,8 @@ class Terms:
     """Differences inside ± this many points make no practical difference; None where nobody said."""
 
     unpaired: bool = False
-    """Whether documents and tasks that both sides have in other forms are left out and named; else an error."""
+    """Whether documents and tasks that both sides have in other forms are left out, or compared as two samples, and
+    named; else an error."""
 
     @property
     def margin(self) -> float | None:
@@ -98,3 +100,5 @@ class Pooled:
     """Behind the mean."""
     num_left_out: int
     """Primary tasks that are compared in a unit of their own, and so have no part in the mean."""
+    noise_floor: NoiseFloor | None = None
+    """What rerunning the baseline does to this mean; None where not all of its tasks were run again."""

@@ -27,7 +27,7 @@ def comparison_sentence(comparison: Comparison, unit: Unit) -> str:
     if not paired.difference.n:
         return f"No test: {paired.difference.reason or paired.reason}."
     changed = paired.num_wins + paired.num_losses
-    if not changed:
+    if not paired.has_changes:
         text = _no_change(paired, unit)
         return f"{text} {_weight(comparison, changed, unit)}" if comparison.verdict is Verdict.EQUIVALENT else text
     p = p_text(paired, comparison.p_corrected, comparison.correction)
@@ -52,6 +52,8 @@ def _items(paired: PairedComparison) -> str:
 def _what_it_rests_on(paired: PairedComparison, unit: Unit) -> str:
     n, net = paired.difference.n, abs(paired.num_wins - paired.num_losses)
     amount = amount_text(paired.difference.mean, unit)
+    if paired.is_unpaired:
+        return f"{amount} between two samples, unpaired, of {count(n, 'item')} together"
     if not paired.is_binary:
         split = f"{paired.num_wins:,} better, {paired.num_losses:,} worse, {paired.num_ties:,} equal"
         return f"{amount} over {_items(paired)}: {split}"
@@ -82,7 +84,8 @@ def _weight(comparison: Comparison, num_changed: int, unit: Unit) -> str:
         return "Equivalent: the 90 % interval lies inside the margin."
     if comparison.verdict is Verdict.UNRESOLVED:
         return f"This can be chance{_what_was_visible(comparison.detectable, unit)}."
-    few = f", but only {count(num_changed, 'item')} changed" if num_changed < _FEW_CHANGES else ""
+    is_small = num_changed < _FEW_CHANGES and not comparison.paired.is_unpaired
+    few = f", but only {count(num_changed, 'item')} changed" if is_small else ""
     small = ", and smaller than the margin" if comparison.is_within_margin else ""
     return f"This is unlikely to be chance{few}{small}."
 
@@ -124,7 +127,7 @@ def resolving_sentence(comparison: Comparison, unit: Unit) -> str:
     size = abs(paired.difference.mean)
     if comparison.verdict is not Verdict.UNRESOLVED or found is None or math.isnan(found.difference) or size == 0.0:
         return ""
-    if size >= found.difference or paired.num_clusters is not None or "stratified" in paired.test:
+    if paired.is_unpaired or size >= found.difference or paired.num_clusters is not None or "stratified" in paired.test:
         return ""
     n, variance = paired.difference.n, paired.difference.stderr**2 * paired.difference.n
     items = _about(n * (detectable_mean(n, variance, target=found.target).difference / size) ** 2)

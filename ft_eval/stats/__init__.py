@@ -29,6 +29,7 @@ from ft_eval.stats.power import (
 )
 from ft_eval.stats.sign_flip import SignFlipTest, sign_flip_test
 from ft_eval.stats.trajectory import last_third, last_third_scores
+from ft_eval.stats.unpaired import Independent, compare_independent, compare_unpaired
 from ft_eval.stats.variance import (
     CHECKPOINT,
     DRAW,
@@ -57,6 +58,7 @@ __all__ = [
     "Decision",
     "DetectableEffect",
     "Estimate",
+    "Independent",
     "Interval",
     "NoiseFloor",
     "PairedComparison",
@@ -74,8 +76,10 @@ __all__ = [
     "bootstrap_gain",
     "cluster_estimate",
     "compare_draws",
+    "compare_independent",
     "compare_macro",
     "compare_paired",
+    "compare_unpaired",
     "decide",
     "decide_comparison",
     "detectable_after",

@@ -68,6 +68,13 @@ class PairedComparison:
     num_latent_draws: int = 1
     num_clusters: int | None = None
     """Clusters of items behind the standard error; None where items are independent."""
+    is_unpaired: bool = False
+    """Whether the items are two samples of their own (`unpaired`): `difference.n` counts both, and nobody wins."""
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether any item differs between the two; between two samples, always."""
+        return self.is_unpaired or self.num_wins + self.num_losses > 0
 
 
 def compare_paired(baseline: ArrayLike, latent: ArrayLike, *, higher_is_better: bool = True) -> PairedComparison:

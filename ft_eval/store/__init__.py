@@ -3,5 +3,6 @@
 from ft_eval.store.codec import FORMAT_VERSION, dump, load
 from ft_eval.store.response_log import ResponseLog
 from ft_eval.store.run_store import RunStore, find_latest_run
+from ft_eval.store.samples import SampleBlock
 
-__all__ = ["FORMAT_VERSION", "ResponseLog", "RunStore", "dump", "find_latest_run", "load"]
+__all__ = ["FORMAT_VERSION", "ResponseLog", "RunStore", "SampleBlock", "dump", "find_latest_run", "load"]

@@ -82,6 +82,19 @@ def read_lines(path: Path, max_bytes: int = MAX_FILE_BYTES) -> Iterator[bytes]:
             number += 1
 
 
+def read_pieces(path: Path, num_bytes: int) -> Iterator[bytes]:
+    """The bytes of a file, so many at a time.
+
+    Raises:
+        StoreError: The file is unreadable or no regular file.
+    """
+    with one_clear_line(path, "read"):
+        _refuse_irregular(path)
+    with one_clear_line(path, "read"), path.open("rb") as file:
+        while piece := file.read(num_bytes):
+            yield piece
+
+
 def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
     """Write a file under a temporary name in its folder, then put it in place; the old file stays until then.
 

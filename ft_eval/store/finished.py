@@ -17,7 +17,7 @@ from ft_eval.errors import StoreError
 from ft_eval.records import SampleResult, TaskResult
 from ft_eval.store.cost import JobCost, job_cost, with_cost, with_seconds, without_cost
 from ft_eval.store.files import make_folder, one_clear_line
-from ft_eval.store.samples import FinishedJob, check_samples, read_samples, write_samples
+from ft_eval.store.samples import FinishedJob, SampleBlock, check_samples, read_blocks, read_samples, write_samples
 from ft_eval.store.whole import DamagedError, read_whole, set_aside, write_whole
 
 
@@ -58,6 +58,18 @@ class JobFiles:
         finished = self._finished()
         samples = read_samples(self._samples_path, finished.samples, self.job_id, doc_ids)
         return with_seconds(samples, self._cost(finished))
+
+    def sample_blocks(self) -> Iterator[SampleBlock]:
+        """All samples as they lie on disk, blocks of lines in the order in which they were stored.
+
+        Raises:
+            DamagedError: After the last block: the file is not what was written.
+            StoreError: The result can't be read.
+        """
+        finished = self._finished()
+        cost = self._cost(finished)
+        seconds = () if cost is None else cost.sample_seconds
+        return read_blocks(self._samples_path, finished.samples, self.job_id, seconds)
 
     def finish(self, result: TaskResult, samples: Iterable[SampleResult]) -> None:
         """Store samples, cost and, last, the result.

@@ -27,6 +27,7 @@ from ft_eval.store.lock import RunLock
 from ft_eval.store.owner import Owner
 from ft_eval.store.plan_diff import first_difference
 from ft_eval.store.response_log import ResponseLog
+from ft_eval.store.samples import SampleBlock
 from ft_eval.store.whole import DamagedError, read_whole, set_aside, write_whole
 
 _JOB_ID = re.compile(r"[0-9a-f]{12}")
@@ -152,10 +153,15 @@ class RunStore:
         Raises:
             StoreError: The job is not done, or (while iterating) a line is damaged or the file is not what was stored.
         """
-        files = self._files(job_id)
-        if not files.is_done():
-            raise StoreError(f"{files.folder}: the job is not finished; run its command again to finish it")
-        return files.samples(doc_ids)
+        return self._finished(job_id).samples(doc_ids)
+
+    def sample_blocks(self, job_id: str) -> Iterator[SampleBlock]:
+        """All samples of the finished job, as blocks of lines that nobody decoded yet.
+
+        Raises:
+            StoreError: The job is not done, or (after the last block) the file is not what was stored.
+        """
+        return self._finished(job_id).sample_blocks()
 
     def finish(self, result: TaskResult, samples: Iterable[SampleResult]) -> None:
         """Store a job's samples and then, whole or not at all, its result: from then on the job is done.
@@ -197,6 +203,12 @@ class RunStore:
             except DamagedError as damage:
                 files.set_aside()
                 self.on_notice(f"{damage.what}; set aside, {job.task.name} on {job.checkpoint.name} is scored again")
+
+    def _finished(self, job_id: str) -> JobFiles:
+        files = self._files(job_id)
+        if not files.is_done():
+            raise StoreError(f"{files.folder}: the job is not finished; run its command again to finish it")
+        return files
 
     def _files(self, job_id: str) -> JobFiles:
         if not _JOB_ID.fullmatch(job_id) or job_id not in self._job_ids:

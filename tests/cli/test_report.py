@@ -1,5 +1,7 @@
 """`ft-eval report` in the terminal: the page's verdicts, the declared family and the margin, and nothing written."""
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
@@ -9,6 +11,11 @@ from ft_eval.report import build_report
 from ft_eval.store import RunStore
 from tests.report.fakes import baseline, job, latent, store, task
 
+WRITTEN = {
+    *(f"scores.{ending}" for ending in ("csv", "json", "md", "parquet", "tex")),
+    *(f"sections.{ending}" for ending in ("csv", "parquet", "tex")),
+    *("report.html", "samples.parquet", "every_eval_ever/base.json", "every_eval_ever/latent.json"),
+}
 SPECS = (task("gsm8k", num_docs=40), task("mbpp", num_docs=40))
 
 
@@ -54,7 +61,9 @@ def test_a_margin_and_a_family_that_fit_nothing_are_refused(folder):
 
 
 def test_html_writes_the_files_with_the_declared_terms(folder):
-    assert len(call(folder, "--primary", "mbpp", "--margin", "2").splitlines()) == 9
+    written = {Path(line) for line in call(folder, "--primary", "mbpp", "--margin", "2").splitlines()}
+    assert all(path.is_file() for path in written)
+    assert {str(path.relative_to(folder)) for path in written} == WRITTEN
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "inside ±2 points" in page
     assert "is better than base on mbpp" in page

@@ -18,6 +18,8 @@ from ft_eval.records import (
     TaskResult,
     TaskSpec,
 )
+from ft_eval.report.columns import Batch, read_batches
+from ft_eval.store import SampleBlock, dump
 
 ENVIRONMENT = Environment(
     python="3.11.7",
@@ -44,6 +46,22 @@ class FakeStore:
     def samples(self, job_id: str, doc_ids: AbstractSet[int] | None = None) -> Iterator[SampleResult]:
         self.num_reads += 1
         yield from (sample for sample in self.stored[job_id] if doc_ids is None or sample.doc_id in doc_ids)
+
+    def sample_blocks(self, job_id: str) -> Iterator[SampleBlock]:
+        self.num_reads += 1
+        yield from blocks(self.stored[job_id], job_id)
+
+
+def blocks(samples: Sequence[SampleResult], job_id: str, size: int = 16) -> Iterator[SampleBlock]:
+    """The samples as lines on disk, so many in a block."""
+    for first in range(0, len(samples), size):
+        lines = [dump(sample, versioned=True) + "\n" for sample in samples[first : first + size]]
+        yield SampleBlock(text="".join(lines).encode("ascii"), first=first, num_lines=len(lines), job_id=job_id)
+
+
+def batches(samples: Sequence[SampleResult]) -> list[Batch]:
+    """The samples of one job as a report reads them."""
+    return list(read_batches(blocks(samples, samples[0].job_id))) if samples else []
 
 
 def baseline(name: str = "base", **changes: object) -> Checkpoint:

@@ -5,11 +5,12 @@ import pytest
 from ft_eval.errors import ReportError
 from ft_eval.records import LatentPolicy, LatentSource, TaskGroup
 from ft_eval.report.catalog import make_catalog, match_up
+from ft_eval.report.columns import as_readers
 from tests.report.fakes import FakeStore, baseline, job, latent, plan, store, task
 
 
 def matchups(*stores: FakeStore) -> list[tuple[str | None, tuple[str, ...]]]:
-    found = match_up(make_catalog(stores).contenders)
+    found = match_up(make_catalog(as_readers(stores)).contenders)
     return [(m.baseline.label if m.baseline else None, tuple(c.label for c in m.latents)) for m in found]
 
 
@@ -49,7 +50,7 @@ def test_a_latent_is_held_to_the_baseline_of_its_seed():
 def test_a_pair_may_be_spread_over_runs():
     stores = store({job(baseline(), task()): [1.0]}), store({job(latent(), task()): [0.0]})
     assert matchups(*stores) == [("base", ("latent",))]
-    assert len(make_catalog(stores).entries) == 2
+    assert len(make_catalog(as_readers(stores)).entries) == 2
 
 
 def test_of_two_runs_of_one_job_the_finished_and_longer_one_counts():
@@ -57,13 +58,14 @@ def test_of_two_runs_of_one_job_the_finished_and_longer_one_counts():
     runs = [
         store({job(baseline(), spec): scores}) for spec, scores in ((long, None), (short, [1.0, 1.0]), (long, [0.0]))
     ]
-    entry = make_catalog(runs).entries["base", "gsm8k"]
-    assert entry.store is runs[2]
+    readers = as_readers(runs)
+    entry = make_catalog(readers).entries["base", "gsm8k"]
+    assert entry.store is readers[2]
 
 
 def test_other_shots_or_versions_are_other_tasks():
     specs = (task(), task(num_fewshot=0), task(version="2"))
-    catalog = make_catalog([store({job(baseline(), spec): None}) for spec in specs])
+    catalog = make_catalog(as_readers([store({job(baseline(), spec): None}) for spec in specs]))
     assert list(catalog.tasks) == [
         "gsm8k (5-shot, version 1)",
         "gsm8k (0-shot, version 1)",
@@ -74,7 +76,7 @@ def test_other_shots_or_versions_are_other_tasks():
 def test_a_group_keeps_its_own_order_and_the_tasks_that_were_run():
     jobs = [job(baseline(), task(name)) for name in ("b", "a")]
     group = TaskGroup(name="g", tasks=("a", "b", "c"), metric="acc")
-    assert make_catalog([FakeStore(plan(jobs, [group]))]).groups[0].tasks == ("a", "b")
+    assert make_catalog(as_readers([FakeStore(plan(jobs, [group]))])).groups[0].tasks == ("a", "b")
 
 
 def test_one_name_for_two_sets_of_weights_is_refused():
@@ -82,11 +84,11 @@ def test_one_name_for_two_sets_of_weights_is_refused():
     with pytest.raises(
         ReportError, match="'base' stands for two sets of weights, sha256 aaaaaaaaaaaa and bbbbbbbbbbbb"
     ):
-        make_catalog(runs)
+        make_catalog(as_readers(runs))
 
 
 def test_no_job_is_refused():
     with pytest.raises(ReportError, match="no jobs in these runs"):
-        make_catalog([FakeStore(plan([]))])
+        make_catalog(as_readers([FakeStore(plan([]))]))
     with pytest.raises(ReportError, match="no jobs in these runs"):
         make_catalog([])

@@ -96,7 +96,7 @@ def test_latex_is_a_booktabs_table_of_as_many_columns_as_headings():
 
 
 def test_markdown_keeps_its_columns_and_shows_names_as_they_are():
-    lines = to_markdown(named(NASTY)).splitlines()
+    lines = to_markdown(named(NASTY)).split("\n## ")[0].splitlines()
     table = [line for line in lines if line.startswith("|")]
     assert len(table) == 3
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {15}

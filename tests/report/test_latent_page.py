@@ -127,7 +127,10 @@ def test_a_hostile_name_never_becomes_markup_in_what_is_said_of_z():
         )
         moved = dict(zip([owner.id for owner in made.plan.jobs], jobs, strict=True))
         made.results = {moved[key].id: replace(result, job_id=moved[key].id) for key, result in made.results.items()}
-        made.stored = {moved[key].id: samples for key, samples in made.stored.items()}
+        made.stored = {
+            moved[key].id: [replace(sample, job_id=moved[key].id) for sample in samples]
+            for key, samples in made.stored.items()
+        }
         made.plan = replace(made.plan, jobs=jobs, groups=())
         found = Page(render_html(build_report([made], max_flips=2)))
         assert not found.open_elements

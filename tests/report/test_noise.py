@@ -114,3 +114,24 @@ def test_trainings_of_one_recipe_are_sources_of_their_own() -> None:
 
 def test_nothing_is_split_where_nothing_was_done_twice() -> None:
     assert _report({BASE: _first(10, 10), LATENT: _first(15, 5)}).variances == ()
+
+
+def test_the_mean_over_tasks_is_held_to_the_floor_of_the_mean() -> None:
+    """Both tasks gain far beyond chance, and the baseline's reruns move as far."""
+    tasks, base, latent = [fakes.task(name, num_docs=60) for name in "ab"], _first(10, 50), _first(20, 40)
+    owners = [(fakes.job(fakes.baseline(), task), fakes.job(fakes.latent(), task)) for task in tasks]
+    plain = {job: scores for own in owners for job, scores in zip(own, (base, latent), strict=True)}
+    reruns = {replace(own, seed=1, is_rerun=True): [1.0 - score for score in base] for own, _ in owners}
+    alone, noisy = _report({**plain}), _report({**plain, **reruns})
+    assert [_pooled_verdict(report) for report in (alone, noisy)] == [Verdict.BETTER, Verdict.UNRESOLVED]
+    assert "reruns of the baseline ±17.9" in noisy.summary.headline
+    assert "reruns" not in alone.summary.headline
+    floor = noisy.panels[0].pooled[0].noise_floor
+    assert floor is not None
+    assert floor.percentile_95 == pytest.approx(1.959964 * (2 * 60 / 60**2) ** 0.5 / 2, abs=1e-6)
+
+
+def _pooled_verdict(report: Report) -> Verdict:
+    (pooled,) = report.panels[0].pooled
+    assert pooled.decision is not None
+    return pooled.decision.verdict

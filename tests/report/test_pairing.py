@@ -5,14 +5,14 @@ from dataclasses import replace
 
 from ft_eval.report.frames import item_frame, metric_column, read_samples
 from ft_eval.report.pairing import Pairing, pair_items
-from tests.report.fakes import baseline, digest, job, latent, sample, task
+from tests.report.fakes import baseline, batches, digest, job, latent, sample, task
 
 BASE, LATENT = job(baseline(), task()), job(latent(), task())
 EM = metric_column("exact_match")
 
 
 def paired(base_samples, latent_samples) -> Pairing:
-    return pair_items(item_frame(read_samples(base_samples)), item_frame(read_samples(latent_samples)))
+    return pair_items(*(item_frame(read_samples(batches(samples))) for samples in (base_samples, latent_samples)))
 
 
 def test_items_pair_whatever_their_place_and_order():

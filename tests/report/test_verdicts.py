@@ -12,7 +12,7 @@ from ft_eval.report import Report, ScoreRecord, Terms, Verdict, build_report, re
 from ft_eval.report.frames import draw_matrix, read_samples
 from ft_eval.stats import benjamini_hochberg, compare_draws, gain_interval, holm, pooled_effect
 from tests.report.arms import arm_jobs, arms_store
-from tests.report.fakes import FakeStore, baseline, job, latent, sample, store, task
+from tests.report.fakes import FakeStore, baseline, batches, job, latent, sample, store, task
 
 NUM_ITEMS = 400
 PLANTED = {"up": 0.15, "down": -0.15, "same_0": 0.0, "same_1": 0.0, "same_2": 0.0}
@@ -217,7 +217,7 @@ def test_items_of_unequal_draws_are_still_one_score_each():
 
 def test_draw_matrices_follow_the_documents_that_are_asked_for():
     made, _, other = draws_store(ragged=False)
-    samples = read_samples(made.stored[made.plan.jobs[1].id])
+    samples = read_samples(batches(made.stored[made.plan.jobs[1].id]))
     matrix = draw_matrix(samples, "exact_match", np.array([3, 1, 39]))
     assert matrix is not None
     assert matrix.tolist() == other[[3, 1, 39]].tolist()

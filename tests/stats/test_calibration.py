@@ -8,7 +8,7 @@ import pytest
 
 from tests.stats import calibration
 from tests.stats.trials import MODEL_SPREAD
-from tests.stats.unconditional import unconditional_levels
+from tests.stats.unconditional import largest_level, unconditional_levels
 
 SAME_MODEL = 0.0
 
@@ -139,3 +139,7 @@ def test_an_unconditional_exact_test_comes_nearer_to_its_level_with_few_changed_
     assert calibration.exact_mid_p_level(164, 0.02) < few < 0.04
     assert 0.04 < some <= 0.05
     assert 0.04 < many <= 0.05
+
+
+def test_no_test_without_a_coin_reaches_the_bar_with_three_changed_items():
+    assert unconditional_levels(164, [0.02])[0] < largest_level(164, 0.02, largest=11) < 0.035
