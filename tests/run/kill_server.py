@@ -1,8 +1,8 @@
 """A warm process that forks a real `ft-eval` per line of stdin, so that fifty starts don't cost fifty imports.
 
-In: one JSON object per line, {"cwd": ..., "argv": [...], "computed": FILE}. Out: the child's pid on one line and, when
-it has ended, its exit status on the next (minus the signal where it was killed). Every answer that the engine finishes
-is a byte in FILE before it is logged.
+In: one JSON object per line, {"cwd": ..., "argv": [...], "computed": FILE, "environment": {...}}. Out: the child's pid
+on one line and, when it has ended, its exit status on the next (minus the signal where it was killed). Every answer
+that the engine finishes is a byte in FILE before it is logged.
 """
 
 import json
@@ -17,6 +17,7 @@ from ft_eval.cli.quiet import quiet_libraries
 def child(order: dict[str, Any]) -> None:
     os.setpgid(0, 0)  # what it starts is killed with it, as a cluster's scheduler does
     os.chdir(order["cwd"])
+    os.environ.update(order["environment"])
     log = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)

@@ -4,13 +4,10 @@ The toy pair is asked for completions, log-likelihoods and programs by the real 
 or to its whole group; then the same command again.
 """
 
-import json
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -22,49 +19,11 @@ from typing import Any
 import pytest
 
 from ft_eval.resources import toy_dir
-from ft_eval.store.seal import is_intact
+from tests.run.warm import Server, contents
 
 BATCH = 4
 ARGV = ["--tasks", "toy_gsm8k,toy_mmlu,toy_humaneval", "--limit", "6", "--latents", "prior", "--z-draws", "2"]
 ARGV += ["--batch-size", str(BATCH), "--offline", "-o", "out"]
-
-
-class Server:
-    """The warm process, and how long its children live."""
-
-    def __init__(self, folder: Path) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        script = Path(__file__).with_name("kill_server.py")
-        self._process = subprocess.Popen(
-            [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-        self._folder = folder
-        self.run(folder, ["--version"])  # returns when everything is imported
-
-    def start(self, cwd: Path, argv: list[str]) -> int:
-        assert self._process.stdin is not None
-        order = {"cwd": str(cwd), "argv": argv, "computed": str(cwd / "computed")}
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return self._line()
-
-    def wait(self) -> int:
-        return self._line()
-
-    def run(self, cwd: Path, argv: list[str]) -> int:
-        self.start(cwd, argv)
-        return self.wait()
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-    def _line(self) -> int:
-        assert self._process.stdout is not None
-        return int(self._process.stdout.readline())
 
 
 @pytest.fixture(scope="module")
@@ -76,29 +35,6 @@ def server(tmp_path_factory) -> Iterator[Server]:
 
 def command() -> list[str]:
     return ["run", "--ckpt", str(toy_dir()), *ARGV]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a run that is the same whenever it ran; the log as a set of answers, clocks apart."""
-    found = {}
-    for path in sorted((folder / "out").rglob("*")):
-        name = str(path.relative_to(folder / "out"))
-        if path.name in {"result.json", "samples.jsonl"}:
-            found[name] = path.read_bytes()
-        elif path.name == "responses.jsonl":
-            found[name] = b"\n".join(answers(path))
-    plain = json.loads((folder / "out" / "run.json").read_bytes())
-    del plain["crc32"], plain["plan"]["created_at"]
-    found["run.json"] = json.dumps(plain).encode()
-    return found
-
-
-def answers(path: Path) -> list[bytes]:
-    """A log's answers without their seconds, sorted; each line intact."""
-    lines = path.read_bytes().splitlines(keepends=True)
-    assert all(map(is_intact, lines))
-    plain = [json.loads(line) for line in lines]
-    return sorted(json.dumps({k: v for k, v in p.items() if k not in {"crc32", "seconds"}}).encode() for p in plain)
 
 
 def reported(server: Server, folder: Path, clocks: Path) -> dict[str, bytes]:
@@ -178,13 +114,13 @@ def hold_to_whole_run(server: Server, tmp_path: Path, num_kills: int) -> Tally:
     whole.mkdir()
     assert server.run(whole, command()) == 0, (whole / "output.txt").read_text()
     seconds = seconds_of_a_run(server, tmp_path / "warm")
-    expected, tally, rng = contents(whole), Tally(), random.Random(7)
+    expected, tally, rng = contents(whole / "out"), Tally(), random.Random(7)
     assert num_lines(whole) == (whole / "computed").stat().st_size
     report = reported(server, whole, whole)
     while tally.num_kills < num_kills:
         folder = tmp_path / f"killed-{len(list(tmp_path.iterdir()))}"
         killed_run(server, folder, seconds, rng, tally, num_kills)
-        assert contents(folder) == expected
+        assert contents(folder / "out") == expected
         assert reported(server, folder, whole) == report
     assert tally.num_computed_again <= BATCH * tally.num_kills
     return tally
