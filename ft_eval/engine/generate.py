@@ -26,7 +26,7 @@ from ft_eval.engine.prefill import Seat
 from ft_eval.engine.prefix_store import PrefixStore
 from ft_eval.engine.prefixes import NO_PREFIX, Path, PrefixGroup, group_by_prefix
 from ft_eval.engine.requests import BatchLimits, Completion, FinishReason, GenerationRequest
-from ft_eval.engine.sampling import sample_token
+from ft_eval.engine.sampling import likeliest, sample_token
 from ft_eval.engine.slots import PlainSlots, SharingSlots, Slots
 from ft_eval.engine.steps import StepCompiler
 from ft_eval.engine.stops import StopWatch, cut_at_stop
@@ -219,7 +219,7 @@ class Generator:
             sequence.seconds += share
 
     def _append(self, sequences: Sequence[Row], logits: Tensor) -> None:
-        greedy = logits.argmax(dim=-1).tolist()
+        greedy = likeliest(logits).tolist()
         for row, sequence in enumerate(sequences):
             token = greedy[row]
             if sequence.token_uniforms is not None:

@@ -19,6 +19,7 @@ from ft_eval.engine.prefix_store import PrefixStore
 from ft_eval.engine.prefixes import NO_PREFIX, Path, PrefixGroup, group_by_prefix
 from ft_eval.engine.requests import BatchLimits, Loglikelihood, ScoringRequest
 from ft_eval.engine.rows import Draw, Row, make_rows
+from ft_eval.engine.sampling import likeliest
 from ft_eval.model.adapters.protocol import LatentModel
 from ft_eval.model.cache import Prefix
 from ft_eval.model.latent import NO_CODE
@@ -194,7 +195,8 @@ class Scorer:
         at = torch.tensor(places + places[-1:] * (_MIN_ROWS - len(places)), device=self._device)
         states = hidden[at[:, 0], at[:, 1]]
         place, token = torch.tensor(wanted, device=self._device).unbind(1)
-        logprobs, likeliest = torch.empty(len(wanted), device=self._device), torch.empty_like(token)
+        logprobs = torch.empty(len(wanted), device=self._device)
+        is_likeliest = torch.empty_like(token, dtype=torch.bool)
         step = max(_MIN_ROWS, _MAX_LOGITS // self._model.config.vocab_size)
         for start in range(0, max(1, len(places)), step):
             stop = min(len(states), start + step)
@@ -202,5 +204,5 @@ class Scorer:
             logits = self._model.logits(states[first:stop]).float()
             here = (place >= start) & (place < stop)
             logprobs[here] = torch.log_softmax(logits, dim=-1)[place[here] - first, token[here]]
-            likeliest[here] = logits.argmax(dim=-1)[place[here] - first]
-        return logprobs.cpu(), (likeliest == token).cpu()
+            is_likeliest[here] = likeliest(logits)[place[here] - first] == token[here]
+        return logprobs.cpu(), is_likeliest.cpu()

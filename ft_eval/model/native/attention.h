@@ -44,6 +44,15 @@ struct Step {
 constexpr int64_t kKeyPanel = 64;
 constexpr int64_t kQueryChunk = 24;  // queries whose scores over a prefix are held at a time
 
+constexpr int64_t kKeysAhead = 4096;  // bytes: how far before its use a key or value is asked for
+
+// the numbers that lie that far behind these
+template <typename T>
+inline void ask(const T* numbers, int64_t count) {
+  const char* place = reinterpret_cast<const char*>(numbers) + kKeysAhead;
+  for (int64_t i = 0; i < count * int64_t(sizeof(T)); i += 64) _mm_prefetch(place + i, _MM_HINT_T1);
+}
+
 // out (R, 16 V) = x (R, count) w (count, 16 V)
 template <int R, int V, typename W>
 void product(const float* x, int64_t ldx, const W* w, int64_t ldw, int64_t count, float* out, int64_t ldo) {
@@ -51,6 +60,7 @@ void product(const float* x, int64_t ldx, const W* w, int64_t ldw, int64_t count
   for (int r = 0; r < R; r++)
     for (int v = 0; v < V; v++) a[r][v] = _mm512_setzero_ps();
   for (int64_t k = 0; k < count; k++, w += ldw) {
+    ask<W>(w, 16 * V);
     __m512 wk[V];
     for (int v = 0; v < V; v++) wk[v] = load16(w + v * 16);
     for (int r = 0; r < R; r++) {
@@ -107,6 +117,7 @@ void own_scores(const float* q, int64_t heads, const T* keys, int64_t count, int
   for (int64_t s = 0; s < count; s += 4) {
     const T* four[4];
     for (int64_t i = 0; i < 4; i++) four[i] = keys + std::min(s + i, count - 1) * d;
+    ask<T>(keys + s * d, 4 * d);
     const __mmask8 here = __mmask8((1 << std::min<int64_t>(4, count - s)) - 1);
     for (int64_t h = 0; h < heads; h++) _mm_mask_storeu_ps(scores + h * count + s, here, dot4(q + h * d, four, d));
   }

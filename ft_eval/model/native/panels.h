@@ -6,8 +6,8 @@
 namespace {
 
 constexpr int64_t kPanel = 32;      // outputs that are computed together: two vectors
-constexpr int64_t kRowBlock = 480;  // rows whose inputs are packed at a time
-constexpr int64_t kSumBlock = 2048;  // terms of a sum whose weights stay in the second-level cache between row tiles
+constexpr int64_t kRowBlock = 192;  // rows whose inputs are packed at a time, and stay in the second-level cache between panels
+constexpr int64_t kSumBlock = 768;  // terms of a sum whose weights stay in the second-level cache between row tiles
 constexpr int64_t kAhead = 2048;    // bytes: how far before its use a weight is asked for where every one is used once
 
 struct Linear {
@@ -22,8 +22,8 @@ struct Ahead {  // what is asked of memory meanwhile: two cache lines at `place`
   int64_t stride;
 
   inline void ask() {
-    _mm_prefetch(place, _MM_HINT_T0);
-    _mm_prefetch(place + 64, _MM_HINT_T0);
+    _mm_prefetch(place, _MM_HINT_T1);
+    _mm_prefetch(place + 64, _MM_HINT_T1);
     place += stride;
   }
 };

@@ -71,7 +71,9 @@ def test_bfloat16_is_left_to_onednn_where_it_alone_uses_amx(cached, monkeypatch,
     source = f'extern "C" long ft_has_bf16() {{ return {told}; }}'
     monkeypatch.setattr(build, "_sources", lambda: {"decode.cpp": source})
     monkeypatch.setattr(build, "_processor", lambda: "flags: amx_bf16" if has_amx else "flags: fma")
-    assert load_anew().has_bf16 is expected
+    found = load_anew()
+    assert isinstance(found, Library)
+    assert found.has_bf16 is expected
 
 
 def test_without_a_compiler_or_avx512_the_reason_is_told(tmp_path, monkeypatch):
