@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from ft_eval.errors import StoreError
+from ft_eval.run.journal import RunLog
 from ft_eval.store import RunStore
+from ft_eval.store.status import LiveStatus, write_live
 
 LINKS = (
     "run.json",
@@ -22,6 +24,12 @@ LINKS = (
     "jobs/{job}/.samples.jsonl.tmp",
     "jobs/{job}/result.json",
     "jobs/{job}/.result.json.tmp",
+    "jobs/{job}/cost.json",
+    "jobs/{job}/.cost.json.tmp",
+    "run.lease",
+    "run.log",
+    "status.json",
+    ".status.json.tmp",
 )
 
 
@@ -43,14 +51,18 @@ def use(make_plan, make_answer, make_sample, make_result):
 
     def go_on(path: Path) -> None:
         with RunStore.open_or_create(path, plan) as store:
-            with store.responses(job) as log:
-                log.append(make_answer(1))
+            with store.responses(job) as responses:
+                responses.append(make_answer(1))
             with (path / "jobs" / job / "responses.jsonl").open("ab") as file:
                 file.write(b"torn")
             store.responses(job).close()
             if not store.is_done(job):
                 store.finish(make_result(job), [make_sample(job, 0)])
             list(store.samples(job))
+            log = RunLog(path)
+            log.write("info", "begins")
+            log.close()
+            write_live(path, LiveStatus(owner=str(store.owner), updated_at="2026-01-01T00:00:00+00:00"))
 
     return go_on
 
