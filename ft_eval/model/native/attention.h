@@ -37,7 +37,9 @@ struct Step {
   const float* cos;          // (positions, d)
   const float* sin;
   void* x;               // (B, D) of T: the residual stream, in and out
-  const void* residual;  // (B, D) of T: R, into the keys and values of the first block of the call; or none
+  const void* table;     // (codes, D) of T: W, whose rows go into the keys and values of the first block; or none
+  const int64_t* codes;  // (B), each a row of W, or -1 for R = 0
+  int64_t num_codes;     // rows of W
   int64_t threads;
 };
 

@@ -54,8 +54,8 @@ class _MemoryStruct(ctypes.Structure):
 class _StepStruct(ctypes.Structure):
     _fields_ = (
         ("num_rows", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("positions", "cos", "sin", "x", "residual")),
-        ("threads", ctypes.c_int64),
+        *((name, ctypes.c_void_p) for name in ("positions", "cos", "sin", "x", "table", "codes")),
+        *((name, ctypes.c_int64) for name in ("num_codes", "threads")),
     )
 
 
@@ -117,6 +117,8 @@ class NativeSteps:
         positions = torch.arange(cache.max_length)[None]
         rotation = blocks.model._plans.rope(positions, blocks.model.dtype)  # noqa: SLF001 — one more way into its blocks
         self._cos, self._sin = (angles.float().contiguous() for angles in rotation)  # (1, 1, S, d)
+        latent = blocks.model.latent
+        self._table = None if latent is None else latent.post_sampler.weight.detach().contiguous()  # W (2^H, D)
         self._kept: list[Tensor] = []
         memories = [self._memory(index, prefixes[index >= self._middle]) for index in range(config.num_layers)]
         self._memories = (_MemoryStruct * len(memories))(*memories)
@@ -154,34 +156,40 @@ class NativeSteps:
             raise ValueError("a latent model needs codes, and a baseline takes none")
         first, last = max(self._cache.lower_start, self._cache.upper_start), self._cache.max_length - 1
         places = positions.reshape(-1).contiguous()
+        chosen = None if codes is None else codes.reshape(-1).contiguous()
+        if chosen is not None and len(chosen) != len(places):
+            raise ValueError(f"{len(chosen)} codes for {len(places)} rows")
         if len(places) > self._cache.num_rows or int(places.min()) < first or int(places.max()) > last:
             raise ValueError(f"{len(places)} rows at positions {places.tolist()}: the cache has {first} to {last}")
         x = model.model.embed_tokens(token_ids).contiguous()  # (B, 1, D)
         self._run(range(self._middle), x, places, None)
-        residual = None if codes is None else model.post_sample(codes).contiguous()
-        self._run(range(self._middle, model.config.num_layers), x, places, residual)
+        self._run(range(self._middle, model.config.num_layers), x, places, chosen)
         hidden: Tensor = model.model.norm(x)
         return hidden
 
-    def _run(self, blocks: range, x: Tensor, positions: Tensor, residual: Tensor | None) -> None:
-        """X (B, 1, D) through blocks, in place; R enters the keys and values of the first."""
+    def _run(self, blocks: range, x: Tensor, positions: Tensor, codes: Tensor | None) -> None:
+        """X (B, 1, D) through blocks, in place; R, the codes' rows of W, enters the keys and values of the first."""
         step = _StepStruct(
             len(positions),
             positions.data_ptr(),
             self._cos.data_ptr(),
             self._sin.data_ptr(),
             x.data_ptr(),
-            None if residual is None else residual.data_ptr(),
+            None if codes is None or self._table is None else self._table.data_ptr(),
+            None if codes is None else codes.data_ptr(),
+            0 if self._table is None else len(self._table),
             torch.get_num_threads(),
         )
         layers, memories = self._blocks.layers, self._memories
-        self._blocks.library.handle.ft_blocks(
+        refused = self._blocks.library.handle.ft_blocks(
             ctypes.byref(self._blocks.shape),
             ctypes.byref(layers, blocks.start * ctypes.sizeof(_LayerStruct)),
             ctypes.byref(memories, blocks.start * ctypes.sizeof(_MemoryStruct)),
             ctypes.c_int64(len(blocks)),
             ctypes.byref(step),
         )
+        if refused and codes is not None:
+            raise ValueError(f"codes {codes.tolist()}: expected -1 to {step.num_codes - 1}")
 
 
 def _prefix(layer: LayerCache) -> tuple[Tensor, Tensor]:

@@ -89,8 +89,17 @@ void remember(const Shape& shape, const Memory& memory, const Step& step, const 
   }
 }
 
+// y = round(x + R), R the code's row of W
 template <typename T>
-void block(const Shape& shape, const Layer& layer, const Memory& memory, const Step& step, const T* residual) {
+void add_code(const T* x, const T* table, int64_t code, int64_t size, T* y) {
+  for (int64_t i = 0; i < size; i += 16) {
+    const __m512 r = code < 0 ? _mm512_setzero_ps() : load16(table + code * size + i);
+    store16(y + i, _mm512_add_ps(load16(x + i), r));
+  }
+}
+
+template <typename T>
+void block(const Shape& shape, const Layer& layer, const Memory& memory, const Step& step, const T* table) {
   static thread_local Scratch<T> s;
   const int64_t B = step.num_rows, D = shape.hidden_size, d = shape.head_dim;
   const int64_t wide = shape.num_heads * d, narrow_ = shape.num_kv_heads * d;
@@ -101,9 +110,9 @@ void block(const Shape& shape, const Layer& layer, const Memory& memory, const S
   s.v.resize(size_t(B * narrow_)), s.mixed.resize(size_t(B * wide)), s.turned.resize(size_t(B * wide));
   rms_norm<T>(x, input_norm, s.normed.data(), B, D, shape.norm_eps);
   const T* kv_normed = s.normed.data();
-  if (residual) {
+  if (table) {
     s.kv_normed.resize(size_t(B * D));
-    for (int64_t i = 0; i < B * D; i++) s.kv_normed[i] = narrow<T>(widen(x[i]) + widen(residual[i]));
+    for (int64_t b = 0; b < B; b++) add_code(x + b * D, table, step.codes[b], D, s.kv_normed.data() + b * D);
     rms_norm<T>(s.kv_normed.data(), input_norm, s.kv_normed.data(), B, D, shape.norm_eps);
     kv_normed = s.kv_normed.data();
   }
@@ -130,7 +139,7 @@ void block(const Shape& shape, const Layer& layer, const Memory& memory, const S
 template <typename T>
 void blocks(const Shape& shape, const Layer* layers, const Memory* memories, int64_t count, const Step& step) {
   for (int64_t i = 0; i < count; i++)
-    block<T>(shape, layers[i], memories[i], step, i ? nullptr : static_cast<const T*>(step.residual));
+    block<T>(shape, layers[i], memories[i], step, i ? nullptr : static_cast<const T*>(step.table));
 }
 
 }  // namespace
@@ -154,12 +163,14 @@ void ft_linear(int64_t is_bf16, const Linear* layer, const void* x, void* y, int
   linear<float>(*layer, static_cast<const float*>(x), static_cast<float*>(y), M, false, int(threads));
 }
 
-// `count` blocks, one after the other, on one new token per row
-void ft_blocks(const Shape* shape, const Layer* layers, const Memory* memories, int64_t count, const Step* step) {
+// `count` blocks, one after the other, on one new token per row; 1, and nothing done, where a code is no row of W
+int64_t ft_blocks(const Shape* shape, const Layer* layers, const Memory* memories, int64_t count, const Step* step) {
+  for (int64_t b = 0; step->codes && b < step->num_rows; b++)
+    if (step->codes[b] < -1 || step->codes[b] >= step->num_codes) return 1;
 #ifdef __AVX512BF16__
-  if (shape->is_bf16) return blocks<bf16>(*shape, layers, memories, count, *step);
+  if (shape->is_bf16) return blocks<bf16>(*shape, layers, memories, count, *step), 0;
 #endif
-  blocks<float>(*shape, layers, memories, count, *step);
+  return blocks<float>(*shape, layers, memories, count, *step), 0;
 }
 
 }  // extern "C"

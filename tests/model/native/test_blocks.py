@@ -178,6 +178,25 @@ def test_codes_are_asked_of_a_latent_model_and_refused_by_a_baseline():
             blocks.open(native, native.new_cache(1, 8), (None, None)).step(one, one, codes)
 
 
+def test_a_row_without_a_code_has_no_residual():
+    plain, native, blocks = pair(CONFIGS["latent"])
+    caches = [model.new_cache(2, 8) for model in (plain, native)]
+    tokens, positions, codes = random_tokens(2, 1), torch.tensor([[0], [0]]), torch.tensor([[-1], [3]])
+    expected = plain(tokens, codes=codes, positions=positions, cache=caches[0])
+    got = blocks.open(native, caches[1], (None, None)).step(tokens, positions, codes)
+    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("code", [-2, 2**16])
+def test_a_code_that_is_no_row_of_the_table_is_refused_and_no_memory_is_read(code):
+    _, native, blocks = pair(CONFIGS["latent"])
+    steps, one = blocks.open(native, native.new_cache(1, 8), (None, None)), torch.ones(1, 1, dtype=torch.int64)
+    with pytest.raises(ValueError, match="expected -1 to"):
+        steps.step(one, one, one * code)
+    with pytest.raises(ValueError, match="2 codes for 1 rows"):
+        steps.step(one, one, one.expand(2, 1))
+
+
 def test_no_steps_for_what_the_kernels_can_not_do():
     narrow = calm_model(BASELINE)
     pack_linears(narrow, PackingOptions(library=LIBRARY))
