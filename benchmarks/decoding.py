@@ -47,7 +47,7 @@ def decode(bench: Bench) -> list[Row]:
         model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype)).eval()
         stream = _stream(sum(parameter.nbytes for parameter in model.parameters()))
         for size in _BATCHES:
-            calls = [partial(_decode_ours, lm), partial(_decode_theirs, model)]
+            calls = [partial(decode_ours, lm), partial(_decode_theirs, model)]
             (mine, reference), read = _seconds(bench, calls, size, stream)
             row = partial(make_row, bench, against="transformers generate")
             rows.append(row(f"decode, {dtype}, batch {size}", 2.0 if size == 1 else 2.2, mine, reference))
@@ -119,7 +119,8 @@ def _stream(num_bytes: int) -> Callable[[], float]:
     return lambda: float(numbers.max())
 
 
-def _decode_ours(lm: FreeTransformerLM, prompts: list[str], number: int) -> list[str]:
+def decode_ours(lm: FreeTransformerLM, prompts: list[str], number: int) -> list[str]:
+    """So many tokens more of each prompt, by our engine."""
     gen_kwargs = {"until": ["\0"], "max_gen_toks": number, "do_sample": False}
     return generate(lm, instances("generate_until", [[(prompt, gen_kwargs)] for prompt in prompts]))
 

@@ -136,12 +136,10 @@ def draws(bench: Bench) -> list[Row]:
 
 
 def gsm8k(bench: Bench) -> list[Row]:
-    """64 prompts of 900 shared and about 60 own tokens, and prompts that share nothing."""
+    """48 prompts of 900 shared and about 60 own tokens, and prompts that share nothing."""
     path, rng = checkpoint(bench, "100M"), random.Random(3)
     base, reference = ours(path), theirs(path)
-    number, head = int(48 * bench.scale), text(rng, 900, 900)
-    shared = [f"{head}\n\nQuestion: {text(rng, 30, 70)}\nAnswer:" for _ in range(number)]
-    apart = [f"{text(rng, 900, 900)}\n\nQuestion: {text(rng, 30, 70)}\nAnswer:" for _ in range(number // 2)]
+    shared, apart = gsm8k_prompts(rng, int(48 * bench.scale))
     stops = _stops(base, shared[:12])
     rows = []
     for name, prompts, max_tokens, goal in (
@@ -160,6 +158,14 @@ def gsm8k(bench: Bench) -> list[Row]:
         )
         rows.append(row)
     return rows
+
+
+def gsm8k_prompts(rng: random.Random, number: int) -> tuple[list[str], list[str]]:
+    """Prompts of 900 shared and about 60 own tokens, and half as many that share nothing."""
+    head = text(rng, 900, 900)
+    shared = [f"{head}\n\nQuestion: {text(rng, 30, 70)}\nAnswer:" for _ in range(number)]
+    apart = [f"{text(rng, 900, 900)}\n\nQuestion: {text(rng, 30, 70)}\nAnswer:" for _ in range(number // 2)]
+    return shared, apart
 
 
 def _stops(lm: FreeTransformerLM, prompts: list[str]) -> list[str]:

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from ft_eval.environment import collect_environment
 from ft_eval.model.packed import FusedLinear, Int8Linear, PackedLinear
-from ft_eval.model.packing import unsteady_row_counts
+from ft_eval.model.steadiness import unsteady_row_counts
 
 ROW_COUNTS = (1, 4, 8, 16, 32, 64, 256, 1024)
 MOST_READOUT_ROWS = 64

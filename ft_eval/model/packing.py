@@ -26,30 +26,24 @@ Where the project's own kernels are at hand (`native/`), every layer gets them w
 in one order at any number of rows, and they are no slower (docs/cpu.md).
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from ft_eval.errors import EngineError
 from ft_eval.model.native.build import Library
 from ft_eval.model.native.linear import NativeLinear
 from ft_eval.model.native.memory import Arena
 from ft_eval.model.packed import INT8_MULTIPLE, InferenceLinear, Int8Linear, PackedLinear, can_pack
+from ft_eval.model.steadiness import unsteady_row_counts
 from ft_eval.model.transformer import Transformer
 
 READOUT = "lm_head"
 DECODER = "model.layers."
-
-_ROW_COUNTS = (4, 12, 16, 32)
-_MOST_ROWS = 48
-_MAX_PROBED_OUTPUTS = 2048
-"""Bits are tried on so many of a layer's outputs: they are summed alike, and a readout has 100,000."""
 
 _SMALL_FP32_WEIGHT = 2**18
 """Below so many numbers a call's fixed cost, 20 µs more for a packed fp32 layer, outweighs the faster product. In bf16
@@ -243,36 +237,6 @@ def _choose(linear: nn.Linear) -> _Verdict:
     if dtype == torch.float32 and linear.weight.numel() < _SMALL_FP32_WEIGHT:
         return _Verdict(Kernel.PLAIN, "too small to gain")
     return _Verdict(Kernel.PACKED, "faster, and no row's bits hang more on its batch")
-
-
-def unsteady_row_counts(linear: nn.Linear) -> tuple[frozenset[int], frozenset[int]]:
-    """In which batch sizes, of 4 to 32 rows, rows have other bits than in one of 48: F.linear's and the packed layer's.
-
-    Tried with one thread, so that the answer is the same whatever the number of threads, on a fixed input and the
-    layer's first 2,048 outputs.
-    """
-    head = nn.Linear(linear.in_features, min(linear.out_features, _MAX_PROBED_OUTPUTS), bias=False, device="meta")
-    head.weight = nn.Parameter(linear.weight.detach()[: head.out_features], requires_grad=False)
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(_MOST_ROWS, linear.in_features, generator=generator).to(linear.weight.dtype)
-    with one_thread():
-        return _unsteady(lambda rows: F.linear(rows, head.weight), x), _unsteady(PackedLinear(head).product, x)
-
-
-def _unsteady(multiply: Callable[[Tensor], Tensor], x: Tensor) -> frozenset[int]:
-    whole = multiply(x)
-    return frozenset(count for count in _ROW_COUNTS if not torch.equal(multiply(x[:count].clone()), whole[:count]))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch's operators use one thread meanwhile."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _linear(model: nn.Module, layer: _Layer) -> nn.Linear:

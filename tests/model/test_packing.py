@@ -19,8 +19,8 @@ from ft_eval.model.packing import (
     PackingOptions,
     choose_kernel,
     pack_linears,
-    unsteady_row_counts,
 )
+from ft_eval.model.steadiness import unsteady_row_counts
 from ft_eval.model.transformer import Transformer
 from tests.model.tiny import BASELINE, LATENT, random_codes, random_tokens, tiny_model
 

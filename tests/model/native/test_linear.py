@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from ft_eval.model.native.build import Library, load_library
 from ft_eval.model.native.linear import NativeLinear
-from ft_eval.model.packing import one_thread
+from ft_eval.model.steadiness import one_thread
 
 LIBRARY: Any = load_library()
 pytestmark = pytest.mark.skipif(not isinstance(LIBRARY, Library), reason=f"no kernels on this machine: {LIBRARY}")
