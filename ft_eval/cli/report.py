@@ -60,6 +60,11 @@ _FILE = click.Path(path_type=Path)
     metavar="DIR",
     help="A folder that `ft-eval probe` wrote: its results stand in the section on Z; repeatable.",
 )
+@click.option(
+    "--eee-samples",
+    is_flag=True,
+    help="Write every sample in Every Eval Ever's instance-level format too: as large as the runs.",
+)
 def report(  # noqa: PLR0917 — click passes every option by name
     runs: "tuple[Path | RunUrl, ...]",
     output_dir: Path | None,
@@ -71,6 +76,7 @@ def report(  # noqa: PLR0917 — click passes every option by name
     reference: str | None,
     unpaired: bool,
     probes: tuple[Path, ...],
+    eee_samples: bool,
 ) -> None:
     """Write report.html, and beside it the scores in five formats and all samples as Parquet.
 
@@ -98,7 +104,7 @@ def report(  # noqa: PLR0917 — click passes every option by name
     with recorded_runs(stores, target / "samples.parquet") as recorded:
         built = build_report(recorded, terms=terms, registration=plan, reference=reference or "")
     built = replace(built, probes=pages)
-    written = [*write_report(built, target), target / "samples.parquet"]
+    written = [*write_report(built, target, stores if eee_samples else ()), target / "samples.parquet"]
     for line in written if output_dir is not None else _delivered(places[0], written):
         click.echo(str(line))
 

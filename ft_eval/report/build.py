@@ -23,7 +23,7 @@ from ft_eval.report.picks import Picks
 from ft_eval.report.pooled import make_pooled
 from ft_eval.report.provenance import make_run_card, make_task_card
 from ft_eval.report.published import published_figures
-from ft_eval.report.read_jobs import refuse_other_forms
+from ft_eval.report.read_jobs import refuse_other_forms, stands_in
 from ft_eval.report.tables import Panel, Report, RowKind, TaskRow
 from ft_eval.report.texts import read_texts
 from ft_eval.report.trainings import make_curves, make_last_thirds
@@ -68,6 +68,7 @@ def build_report(
     check_terms(terms, [*catalog.tasks, *(group.name for group in catalog.groups)])
     matchups, usages, picks = match_up(catalog.contenders), make_usage_rows(catalog), Picks()
     panels = tuple(_panel(catalog, matchup, number, terms, picks) for number, matchup in enumerate(matchups, start=1))
+    last_thirds = make_last_thirds(catalog, panels)
     keys = choose(picks, _num_samples(catalog, matchups, picks))
     texts = read_texts(catalog, wanted_texts(keys, picks, matchups))
     sources = Sources(picks=picks, texts=texts, catalog=catalog, matchups=matchups)
@@ -77,7 +78,7 @@ def build_report(
         created_at=max(store.plan.created_at for store in stores),
         stamps=_stamps(catalog),
         terms=terms,
-        summary=summarize(panels, terms, len(catalog.missing), catalog.num_jobs),
+        summary=summarize(panels, terms, len(catalog.missing), catalog.num_jobs, last_thirds),
         notes=(*_notes(catalog), *latent_notes(usages)),
         missing=catalog.missing,
         panels=tuple(_with_flips(panel, sources, max_flips) for panel in panels),
@@ -92,7 +93,7 @@ def build_report(
         noise=make_noise_rows(panels, stores),
         variances=make_variance_rows(catalog, panels),
         curves=make_curves(catalog, panels),
-        last_thirds=make_last_thirds(catalog, panels),
+        last_thirds=last_thirds,
         plan=make_plan_card(stores, terms, registration),
         published=published_figures(reference, _row_names(panels)) if reference else (),
     )
@@ -147,7 +148,8 @@ def _rows(catalog: Catalog, matchup: Matchup, number: int, picks: Picks) -> list
         return evidence
 
     contenders = [c for c in (matchup.baseline, *matchup.latents) if c is not None]
-    tasks = [task for task in catalog.tasks if any(catalog.entry(c, task) for c in contenders)]
+    ran = [task for task in catalog.tasks if any(catalog.entry(c, task) for c in contenders)]
+    tasks = [task for task in ran if not stands_in(catalog, matchup, task)]
     rows: list[TaskRow] = []
     for task in tasks:
         groups = [group for group in catalog.groups if task in group.tasks]

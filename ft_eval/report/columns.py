@@ -84,8 +84,8 @@ class RunReader:
         """The job's result, or None while it is not done."""
         return self._store.result(job_id)
 
-    def samples(self, job_id: str, doc_ids: AbstractSet[int]) -> Iterator[SampleResult]:
-        """The samples of these documents of a job that is done, texts and all."""
+    def samples(self, job_id: str, doc_ids: AbstractSet[int] | None = None) -> Iterator[SampleResult]:
+        """The samples of a job that is done, of these documents or of all, texts and all."""
         return self._store.samples(job_id, doc_ids)
 
     def batches(self, job_id: str) -> Iterator[Batch]:

@@ -7,7 +7,7 @@ its scores. https://github.com/evaleval/every_eval_ever. Computes nothing.
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -22,18 +22,42 @@ SCHEMA_VERSION = "0.3.0"
 FOLDER = "every_eval_ever"
 
 
-def every_eval_ever_files(report: Report) -> dict[str, str]:
-    """The files by name, one per contender that has a score, as JSON."""
+def every_eval_ever_files(report: Report, details: Mapping[str, Mapping[str, object]] | None = None) -> dict[str, str]:
+    """The files by name, one per contender that has a score, as JSON.
+
+    Args:
+        report: what they are of.
+        details: by the contender's label, where its samples stand; None where they were not written.
+    """
     files: dict[str, str] = {}
-    for contender in report.contenders:
-        results = list(_results(report, contender))
-        if results:
-            text = json.dumps(_record(report, contender, results), indent=1, ensure_ascii=True, allow_nan=False)
-            files[_file_name(contender.label, files)] = text + "\n"
+    for contender, name in contender_names(report):
+        record = _record(report, contender, list(_results(report, contender)))
+        if details is not None:
+            record["detailed_evaluation_results"] = details[contender.label]
+        files[name] = json.dumps(record, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
     return files
 
 
-def _file_name(label: str, taken: dict[str, str]) -> str:
+def contender_names(report: Report) -> tuple[tuple[Contender, str], ...]:
+    """The contenders that have a score, each with its file's name."""
+    names: dict[str, Contender] = {}
+    for contender in report.contenders:
+        if next(_results(report, contender), None) is not None:
+            names[_file_name(contender.label, names)] = contender
+    return tuple((contender, name) for name, contender in names.items())
+
+
+def evaluation_id(report: Report, contender: Contender) -> str:
+    """What a contender's file and its samples have in common."""
+    return f"ft-eval/{visible(contender.label)}/{_epoch(report.created_at)}"
+
+
+def model_id(contender: Contender) -> str:
+    """The checkpoint's name in the format's own form."""
+    return f"unknown/{visible(contender.checkpoint.name)}"
+
+
+def _file_name(label: str, taken: Collection[str]) -> str:
     """The label in letters that every file system takes; a number where two labels would share a name."""
     stem = re.sub(r"[^A-Za-z0-9.]+", "-", label).strip("-.")[:80] or "model"
     names = (f"{stem}{'' if number == 1 else f'-{number}'}.json" for number in range(1, len(taken) + 2))
@@ -62,7 +86,7 @@ def _record(report: Report, contender: Contender, results: list[dict[str, object
     library = {"name": "ft-eval", "version": version("ft-eval")}
     return {
         "schema_version": SCHEMA_VERSION,
-        "evaluation_id": f"ft-eval/{visible(contender.label)}/{epoch}",
+        "evaluation_id": evaluation_id(report, contender),
         "evaluation_timestamp": epoch,
         "retrieved_timestamp": epoch,
         "source_metadata": {
@@ -75,7 +99,7 @@ def _record(report: Report, contender: Contender, results: list[dict[str, object
         "eval_library": library,
         "model_info": {
             "name": visible(checkpoint.name),
-            "id": f"unknown/{visible(checkpoint.name)}",
+            "id": model_id(contender),
             "inference_engine": library,
             "additional_details": _texts(details),
         },

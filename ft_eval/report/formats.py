@@ -14,6 +14,7 @@ MINUS = "\N{MINUS SIGN}"
 NONE = "\N{EN DASH}"
 THIN = "\N{NARROW NO-BREAK SPACE}"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_TOGETHER = re.compile(r"\bp = (?=\S)|\[[+−\d][^\[\]]{1,30}\]|\d (?=points?\b|items?\b|draws?\b|times\b)")
 # C0 but tab and newline, DEL, C1, direction marks and overrides, zero-width and line separators, surrogates.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
@@ -84,6 +85,19 @@ def p_value(value: float) -> str:
         return f"{mantissa}·10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
     halves_up = value * (1.0 + 1e-9)
     return f"{halves_up:.3f}" if value < 0.1 else f"{halves_up:.2f}"
+
+
+def tiny(value: float) -> str:
+    """A number near 0 as a mantissa and a power of ten, `5.0·10⁻⁶`; 0 as it is."""
+    if not value or not math.isfinite(value):
+        return f"{value:g}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return _minus(f"{mantissa}·10{str(int(exponent)).translate(_SUPERSCRIPTS)}")
+
+
+def prose(text: str) -> str:
+    """A sentence in which `p = 0.03`, `[−1.0, +2.1]` and `3.2 points` are not torn apart at a line's end."""
+    return _TOGETHER.sub(lambda match: match[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
 
 
 def count(value: int, noun: str = "") -> str:

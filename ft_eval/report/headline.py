@@ -8,12 +8,16 @@ from collections.abc import Sequence
 
 from ft_eval.report.formats import count, interval, p_value, percent, unsigned
 from ft_eval.report.pooled import primary_comparisons
+from ft_eval.report.section_words import last_third_line
+from ft_eval.report.sections import LastThird
 from ft_eval.report.tables import Panel, Summary, TaskRow, Unit
 from ft_eval.report.verdicts import Comparison, Pooled, Terms
 from ft_eval.report.words import amount_text, gain_text
-from ft_eval.stats import NoiseFloor, Verdict
+from ft_eval.stats import Verdict
 
 Found = tuple[TaskRow, Comparison]
+_MOST_SPOKEN = 3
+"""Panels that each have their sentence on top, where they are moments of a training."""
 
 _RELATION = {
     Verdict.BETTER: "is better than",
@@ -23,18 +27,24 @@ _RELATION = {
 }
 
 
-def summarize(panels: Sequence[Panel], terms: Terms, num_missing: int, num_jobs: int) -> Summary:
-    """All panels in a headline and a few lines."""
+def summarize(
+    panels: Sequence[Panel], terms: Terms, num_missing: int, num_jobs: int, last_thirds: Sequence[LastThird] = ()
+) -> Summary:
+    """All panels in a headline and a few lines; where trainings are compared, their last thirds come before these."""
     compared = [panel for panel in panels if _candidates(panel)]
     so_far = f"So far, with {num_missing} of {count(num_jobs, 'job')} unfinished: " if num_missing else ""
     if not compared:
         nothing = _nothing_compared(panels)
         return Summary(headline=so_far + nothing if so_far else nothing[0].upper() + nothing[1:], lines=())
-    lines = [line for panel in compared for line in _panel_lines(panel, terms)]
-    lines += _largest_unresolved(compared) if len(lines) > 1 else _details(compared[0])
-    notes = [line for panel in compared for line in (*_spread_lines(panel), _family_line(panel))]
+    trained, spoken = [last_third_line(row) for row in last_thirds], compared
+    if trained and len(compared) > _MOST_SPOKEN:
+        spoken = compared[-1:]
+        trained.append(f"Each of the {len(compared)} moments of the training has its own verdicts below; of the last:")
+    lines = [line for panel in spoken for line in _panel_lines(panel, terms)]
+    lines += _largest_unresolved(spoken) if len(lines) > 1 else _details(spoken[0])
+    notes = [*_floor_lines(spoken), *_spread_lines(spoken), *map(_family_line, spoken)]
     headline = lines.pop(0) if len(compared) == 1 else _grand_tally(compared)
-    return Summary(headline=so_far + headline, lines=(*lines, *dict.fromkeys(notes)))
+    return Summary(headline=so_far + headline, lines=(*trained, *lines, *dict.fromkeys(notes)))
 
 
 def _candidates(panel: Panel) -> dict[str, tuple[Found, ...]]:
@@ -103,12 +113,7 @@ def _pooled_numbers(pooled: Pooled) -> str:
     effect = pooled.effect.effect
     bounds = interval(effect.low, effect.high, Unit.POINTS)
     left = f"; {count(pooled.num_left_out, 'task')} in another unit left out" if pooled.num_left_out else ""
-    floor = "" if pooled.noise_floor is None else f", reruns of the baseline ±{_floor_text(pooled.noise_floor)}"
-    return f"{amount_text(effect.mean, Unit.POINTS)} {bounds}, p = {p_value(pooled.decision.p_value)}{floor}{left}"
-
-
-def _floor_text(floor: NoiseFloor) -> str:
-    return unsigned(floor.percentile_95, Unit.POINTS)
+    return f"{amount_text(effect.mean, Unit.POINTS)} {bounds}, p = {p_value(pooled.decision.p_value)}{left}"
 
 
 def _tally(comparisons: Sequence[Comparison], terms: Terms) -> str:
@@ -154,15 +159,31 @@ def _largest_unresolved(panels: Sequence[Panel]) -> list[str]:
     ]
 
 
-def _spread_lines(panel: Panel) -> list[str]:
-    """Where one mean does not do the tasks justice."""
+def _floor_lines(panels: Sequence[Panel]) -> list[str]:
+    """What rerunning a baseline does to the mean, where that was tried."""
     return [
-        f"{one.label}: the tasks' true differences lie apart, with a standard deviation of about "
-        f"{100 * one.effect.spread:.1f} points (p = {p_value(one.effect.p_heterogeneity)}), so the mean speaks "
-        "for none of them."
+        f"Reruns of {panel.baseline.label} alone move its mean over these tasks by less than "
+        f"{unsigned(floor.percentile_95, Unit.POINTS)} points 95 times in 100."
+        if floor.num_changed
+        else f"A rerun of {panel.baseline.label} alone leaves its mean over these tasks as it is."
+        for panel in panels
+        if panel.baseline is not None and panel.pooled and (floor := panel.pooled[0].noise_floor) is not None
+    ]
+
+
+def _spread_lines(panels: Sequence[Panel]) -> list[str]:
+    """Where one mean does not do the tasks justice; one line, whatever their number."""
+    found = [
+        f"{one.label} {100 * one.effect.spread:.1f} points (p = {p_value(one.effect.p_heterogeneity)})"
+        for panel in panels
         for one in panel.pooled
         if one.decision is not None and one.effect.p_heterogeneity < 0.05
     ]
+    if not found:
+        return []
+    means = "the mean speaks" if len(found) == 1 else "their means speak"
+    whose = ", ".join(found)
+    return [f"The tasks' true differences lie apart, so {means} for none of them; standard deviation, about: {whose}."]
 
 
 def _family_line(panel: Panel) -> str:

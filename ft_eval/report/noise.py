@@ -128,7 +128,8 @@ def _by_runs(catalog: Catalog, row: TaskRow) -> Iterator[VarianceRow]:
 def _crossed(catalog: Catalog, row: TaskRow, asked: _Asked, name: str) -> Iterator[VarianceRow]:
     stacked = _stack(catalog, row, asked.members)
     if stacked is not None and len(stacked) > 1:
-        yield _row(row, asked, len(stacked), split_crossed(stacked.swapaxes(0, 1), (name, ITEM, DRAW)))
+        split = split_crossed(stacked.swapaxes(0, 1), (name, ITEM, DRAW))
+        yield _row(row, asked, len(stacked), _without_single(split))
 
 
 def _stack(catalog: Catalog, row: TaskRow, members: Sequence[str]) -> NDArray[np.float64] | None:

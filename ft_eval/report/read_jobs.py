@@ -95,6 +95,19 @@ def find_other_form(catalog: Catalog, matchup: Matchup, label: str) -> Entry | N
     return catalog.entry(base, others[0]) if others else None
 
 
+def stands_in(catalog: Catalog, matchup: Matchup, label: str) -> bool:
+    """Whether the baseline alone ran this form of a task, and is compared in the row of another form."""
+    base, name = matchup.baseline, catalog.tasks[label].name
+    if base is None or any(catalog.entry(latent, label) for latent in matchup.latents):
+        return False
+    others = [other for other, task in catalog.tasks.items() if task.name == name and other != label]
+    own = catalog.entry(base, label)
+    return any(
+        find_other_form(catalog, matchup, other) is own and any(catalog.entry(c, other) for c in matchup.latents)
+        for other in others
+    )
+
+
 def job_notes(job: ReadJob) -> list[str]:
     """What a reader must know of one job before using its numbers."""
     who, frame, notes = job.contender.label, job.samples.frame, []

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import math
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import FileSystemLoader, StrictUndefined
@@ -17,7 +18,9 @@ from markupsafe import Markup
 from ft_eval.report import formats
 from ft_eval.report.catalog import policy_text
 from ft_eval.report.charts import cost_chart, line_chart
+from ft_eval.report.columns import RunReader, StoredRun
 from ft_eval.report.every_eval_ever import FOLDER, every_eval_ever_files
+from ft_eval.report.every_eval_ever_samples import SampleRows, write_sample_rows
 from ft_eval.report.explorer_data import pack
 from ft_eval.report.exports import to_csv, to_json, to_latex, to_markdown, to_parquet
 from ft_eval.report.section_exports import sections_csv, sections_latex, sections_parquet
@@ -31,12 +34,18 @@ MARKS = {Verdict.BETTER: "▲", Verdict.WORSE: "▼", Verdict.EQUIVALENT: "◆",
 """A shape for each verdict, so that colour is never alone."""
 
 
-def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
+def write_report(report: Report, folder: Path, samples: Sequence[StoredRun | RunReader] = ()) -> tuple[Path, ...]:
     """Write report.html, scores and sections in several formats, and Every Eval Ever's files; each is whole or absent.
+
+    Args:
+        report: what is written.
+        folder: where.
+        samples: the runs whose samples are to stand in Every Eval Ever's instance-level format too; none: they don't.
 
     Raises:
         StoreError: the folder can't be made or written.
     """
+    rows = write_sample_rows(report, samples, folder) if samples else {}
     texts = {
         "report.html": render_html(report),
         "scores.csv": to_csv(report),
@@ -45,7 +54,7 @@ def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
         "scores.json": to_json(report),
         "sections.csv": sections_csv(report),
         "sections.tex": sections_latex(report),
-        **{f"{FOLDER}/{name}": text for name, text in every_eval_ever_files(report).items()},
+        **{f"{FOLDER}/{name}": text for name, text in every_eval_ever_files(report, _details(rows)).items()},
     }
     contents = {name: text.encode("utf-8") for name, text in texts.items()}
     contents |= {"scores.parquet": to_parquet(report), "sections.parquet": sections_parquet(report)}
@@ -54,7 +63,23 @@ def write_report(report: Report, folder: Path) -> tuple[Path, ...]:
         make_folder(folder / FOLDER)
     for name, content in contents.items():
         write_atomically(folder / name, [content])
-    return tuple(folder / name for name in contents)
+    return (*(folder / name for name in contents), *(folder / FOLDER / one.file_path for one in rows.values()))
+
+
+def _details(rows: Mapping[str, SampleRows]) -> dict[str, dict[str, object]] | None:
+    """Where each contender's samples stand, in the format's own words."""
+    if not rows:
+        return None
+    return {
+        label: {
+            "format": "jsonl",
+            "file_path": one.file_path,
+            "hash_algorithm": "sha256",
+            "checksum": one.sha256,
+            "total_rows": one.num_rows,
+        }
+        for label, one in rows.items()
+    }
 
 
 def render_html(report: Report) -> str:
@@ -111,9 +136,11 @@ def page_environment() -> ImmutableSandboxedEnvironment:
         p_value=formats.p_value,
         percent=formats.percent,
         policy=policy_text,
+        prose=formats.prose,
         score=formats.score,
         seconds=formats.seconds,
         signed=formats.signed,
+        tiny=formats.tiny,
         unsigned=formats.unsigned,
         variance_total=_variance_total,
     )

@@ -12,7 +12,6 @@ from ft_eval.report.words import p_text
 def section_lines(report: Report) -> Iterator[str]:
     """A line for each row of each section that there is."""
     yield from map(noise_line, report.noise)
-    yield from map(last_third_line, report.last_thirds)
     yield from map(published_line, report.published)
     if report.plan is not None:
         yield from plan_lines(report.plan)

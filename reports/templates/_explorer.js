@@ -4,7 +4,7 @@
   const ROW = 3, AHEAD = 8;
   const ui = { list: byId("x-list"), detail: byId("x-detail"), count: byId("x-count"), query: byId("x-query"),
     task: byId("x-task"), outcome: byId("x-outcome"), latent: byId("x-latent"), draw: byId("x-draw") };
-  const OUTCOMES = [["changed", "changed: lost or gained"], ["lost", "lost: baseline better"],
+  const OUTCOMES = [["changed", "changed"], ["lost", "lost: baseline better"],
     ["gained", "gained: latent better"], ["equal", "equal"], ["right", "equal, full score"], ["wrong", "equal, score 0"],
     ["any", "any"]];
   const MARKS = { lost: "▼", gained: "▲", equal: "=" };

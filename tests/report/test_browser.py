@@ -1,36 +1,24 @@
 """A real browser opens the page without an error, a request or a sideways scroll of the page."""
 
-import shutil
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
-from html import escape
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ft_eval.report import build_report, render_html
 from tests.report.arms import arms_store
+from tests.report.driver import open_html, start_browser
 from tests.report.example import example_report
 from tests.report.fakes import baseline, job, latent, sample, store, task
 
 pytestmark = pytest.mark.browser
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
-    "--enable-logging=stderr", "--virtual-time-budget=3000", "--dump-dom",
-)  # fmt: skip
-
 
 @pytest.fixture(scope="module")
-def browser() -> str:
-    for name in BROWSERS:
-        if path := shutil.which(name):
-            return path
-    pytest.skip(f"no {' or '.join(BROWSERS)} on this machine")
+def browser() -> Iterator[Any]:
+    yield from start_browser()
 
 
 class Listener:
@@ -63,15 +51,6 @@ def listener() -> Iterator[Listener]:
     made.close()
 
 
-def open_page(browser: str, html: str, folder: Path) -> tuple[str, str]:
-    """The page's DOM after it has loaded, and the browser's console lines."""
-    path = folder / "page.html"
-    path.write_text(html, encoding="utf-8")
-    command = [browser, *FLAGS, f"--user-data-dir={folder / 'profile'}", path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return done.stdout, "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
-
-
 def traps(url: str) -> str:
     """What a page must not act on: each asks the listener, or changes the title."""
     return (
@@ -82,8 +61,8 @@ def traps(url: str) -> str:
 
 
 def test_the_traps_work_on_a_page_without_defence(browser, listener, tmp_path):
-    dom, _ = open_page(browser, f"<title>free</title>{traps(listener.url)}", tmp_path)
-    assert "<title>trapped</title>" in dom
+    with open_html(browser, f"<title>free</title>{traps(listener.url)}", tmp_path) as opened:
+        assert opened.page.title() == "trapped"
     assert listener.num_visits > 0
 
 
@@ -92,16 +71,16 @@ def test_hostile_answers_reach_nobody_and_run_nothing(browser, listener, tmp_pat
     base, other = job(baseline(trap), task(trap)), job(latent("l" + trap, baseline=trap), task(trap))
     texts = {"prompt": trap, "target": trap, "responses": (f"</pre></details>{trap}",)}
     scores = {base: [sample(base, 0, 1.0, **texts)], other: [sample(other, 0, 0.0, **texts)]}
-    dom, console = open_page(browser, render_html(build_report([store(scores)])), tmp_path)
-    assert "Latent against baseline · ft-eval</title>" in dom
+    with open_html(browser, render_html(build_report([store(scores)])), tmp_path) as opened:
+        assert opened.page.title() == "Latent against baseline · ft-eval"
+        assert opened.console == []
     assert listener.num_visits == 0
-    assert console == ""
 
 
 def test_the_whole_page_loads_without_a_console_line(browser, tmp_path):
-    dom, console = open_page(browser, render_html(example_report()), tmp_path)
-    assert console == ""
-    assert "How to read this" in dom
+    with open_html(browser, render_html(example_report()), tmp_path) as opened:
+        assert "How to read this" in opened.page.content()
+        assert opened.console == []
 
 
 def long_words() -> str:
@@ -129,12 +108,8 @@ def arms() -> str:
 def test_the_page_fits_its_window_with_everything_unfolded(browser, tmp_path, width, make):
     """Wide tables scroll in their own box; the page does not scroll sideways."""
     page = make().replace("<details", "<details open").replace('type="checkbox"', 'type="checkbox" checked')
-    frame = f'<iframe style="width:{width}px;height:900px" srcdoc="{escape(page)}"></iframe>'
-    script = (
-        "<script>onload = () => { const root = document.querySelector('iframe').contentDocument.documentElement;"
-        "document.title = root.clientWidth + ' ' + root.scrollWidth + ' ' + root.scrollHeight }</script>"
-    )
-    dom, _ = open_page(browser, f"<!doctype html><title>x</title>{script}{frame}", tmp_path)
-    inner, content, height = map(int, dom.split("<title>")[1].split("</title>")[0].split())
+    with open_html(browser, page, tmp_path, viewport={"width": width, "height": 900}) as opened:
+        root = "(({clientWidth, scrollWidth, scrollHeight}) => [clientWidth, scrollWidth, scrollHeight])"
+        inner, content, height = opened.page.evaluate(f"{root}(document.documentElement)")
     assert content <= inner
     assert height > 900
