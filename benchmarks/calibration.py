@@ -90,6 +90,9 @@ def _rest() -> None:
             for n in SIZES
             for k in (4, 16)
         },
+        "gain at n = 164, K = 1, baseline 5 %, with the runs whose gain is left out (bar 94 to 96)": (
+            calibration.gain_coverage(164, 1, 0.05, 0.15, seed=5).covered_in_all
+        ),
         "interval of the mean over 17 unequal tasks (bar 94 to 96)": calibration.pooled_coverage(seed=13),
         **{
             f"rerun below the noise floor, {n} items, K = {k}": calibration.below_noise_floor(n, k, seed=14)

@@ -131,6 +131,8 @@ class GainCoverage:
 
     covered: float
     shown: float
+    covered_in_all: float
+    """The share that hold the truth where the runs whose gain is left out have theirs counted too."""
 
 
 def gain_coverage(n: int, num_draws: int, baseline: float, gain: float, seed: int) -> GainCoverage:
@@ -145,7 +147,9 @@ def gain_coverage(n: int, num_draws: int, baseline: float, gain: float, seed: in
         p_values = mid_p_values(counts[:, 1], counts[:, 2])
         toward_zero = (moments.latent - moments.base * (1.0 + gain)) * gain >= 0.0
         covered |= (p_values >= LEVEL) & toward_zero
-    return GainCoverage(covered=float(covered[shown].mean()), shown=float(shown.mean()))
+    return GainCoverage(
+        covered=float(covered[shown].mean()), shown=float(shown.mean()), covered_in_all=float(covered.mean())
+    )
 
 
 def bca_coverage(n: int, baseline: float, gain: float, seed: int) -> float:

@@ -76,8 +76,11 @@ def test_intervals_of_relative_gains_hold_the_truth_95_times_in_100(n, num_draws
 
 
 def test_with_8_right_answers_of_164_some_gains_are_left_out_and_the_rest_are_a_little_wide():
-    """The bar of 96 % is missed on the safe side: the runs left out are those with the fewest right answers."""
+    """The bar of 96 % is missed on the safe side: the runs left out are those with the fewest right answers, and with
+    them the interval has its level.
+    """
     found = calibration.gain_coverage(*FEWEST_RIGHT, 0.15, seed=5)
+    assert 0.94 <= found.covered_in_all <= 0.96
     assert 0.96 <= found.covered <= 0.965
     assert 0.96 <= found.shown <= 0.975
 
