@@ -202,7 +202,8 @@ def test_write_report_leaves_whole_files(tmp_path):
     report = build_report([store({job(baseline(), task()): [1.0, 0.0]})])
     paths = write_report(report, tmp_path / "deep" / "er")
     names = ["report.html", "scores.csv", "scores.md", "scores.tex", "scores.json", "base.json"]
-    names += ["scores.parquet"]
+    names[5:5] = ["sections.csv", "sections.tex"]
+    names += ["scores.parquet", "sections.parquet"]
     assert [path.name for path in paths] == names
     assert sorted(path.name for path in (tmp_path / "deep").rglob("*.*")) == sorted(names)
     assert paths[0].read_text(encoding="utf-8") == render_html(report)
