@@ -1,15 +1,27 @@
 """What `ft-eval run` asks of the scoring of programs, and how far their check is. Knows no program."""
 
-import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-_SECONDS_BETWEEN_LINES = 15.0
+from ft_eval.cli.now_and_then import NowAndThen
+
+if TYPE_CHECKING:  # heavy: loaded when a command runs
+    from ft_eval.harness.code_tasks import CodeTaskSettings
+    from ft_eval.harness.mirror import DataSource
 
 
-def code_settings(source: Any, tier: str, *, allow_unsafe_code: bool, check_references: bool) -> Any:
-    """`CodeTaskSettings` over a `DataSource`, whose modules are too heavy to be named above.
+def code_settings(
+    source: "DataSource", tier: str, *, allow_unsafe_code: bool, check_references: bool, tells: bool = True
+) -> "CodeTaskSettings":
+    """How a run's programs are scored.
+
+    Args:
+        source: where problems are looked for.
+        tier: the sandbox's name.
+        allow_unsafe_code: whether `none` may be that name.
+        check_references: whether the tasks' own solutions are run first.
+        tells: whether lines say how far that is.
 
     Raises:
         UsageError: a tier that can't be meant, before anything is looked up.
@@ -25,7 +37,7 @@ def code_settings(source: Any, tier: str, *, allow_unsafe_code: bool, check_refe
         offline=source.offline,
         sandbox=sandbox,
         check_references=check_references,
-        on_check=_CheckLines(),
+        on_check=_CheckLines() if tells else lambda _task, _num_done, _num_items: None,
     )
 
 
@@ -33,10 +45,11 @@ class _CheckLines:
     """Says how far the check of a code task's own solutions is: when it begins, four times a minute, and at its end."""
 
     def __init__(self) -> None:
-        self._last = -_SECONDS_BETWEEN_LINES
+        self._pace = NowAndThen(at_once=True)
 
     def __call__(self, task: str, num_done: int, num_items: int) -> None:
-        now, is_done = time.monotonic(), num_done == num_items
-        if is_done or now - self._last >= _SECONDS_BETWEEN_LINES:
-            self._last = -_SECONDS_BETWEEN_LINES if is_done else now
+        is_done = num_done == num_items
+        if is_done or self._pace.is_due():
             click.echo(f"gold check, {task}: {num_done} of {num_items} of its own solutions were run", err=True)
+        if is_done:
+            self._pace = NowAndThen(at_once=True)  # the next task begins with a line

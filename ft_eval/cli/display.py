@@ -20,12 +20,11 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bars
 
+from ft_eval.cli.now_and_then import NowAndThen
 from ft_eval.records import Answer, Job, RunPlan
 from ft_eval.run import Progress, SilentProgress
 from ft_eval.run.labels import duration, label
 from ft_eval.run.tally import Tally
-
-_SECONDS_BETWEEN_LINES = 15.0
 
 
 class Style(Enum):
@@ -125,7 +124,7 @@ class LineProgress(Tally):
     def __init__(self, plan: RunPlan) -> None:
         super().__init__()
         self._numbers = {job.id: number for number, job in enumerate(plan.jobs, start=1)}
-        self._last: dict[str, float] = {}
+        self._paces: dict[str, NowAndThen] = {}
 
     def job_skipped(self, job: Job) -> None:
         """Count the job."""
@@ -140,17 +139,16 @@ class LineProgress(Tally):
     def job_started(self, job: Job, num_requests: int) -> None:
         """Say how much is to do."""
         super().job_started(job, num_requests)
-        self._last.setdefault(job.id, self.clock())
+        self._paces.setdefault(job.id, NowAndThen(clock=self.clock))
         self._say(job, f"{num_requests} requests")
 
     def answered(self, job: Job, answer: Answer) -> None:
         """Say where it stands, now and then."""
         super().answered(job, answer)
-        now, tally = self.clock(), self.open[job.id]
-        if now - self._last.setdefault(job.id, now) < _SECONDS_BETWEEN_LINES:
+        if not self._paces.setdefault(job.id, NowAndThen(clock=self.clock)).is_due():
             return
-        self._last[job.id] = now
-        left = tally.seconds_left(now)
+        tally = self.open[job.id]
+        left = tally.seconds_left(self.clock())
         rest = "" if left is None else f", about {duration(left)} left"
         self._say(job, f"{tally.num_answers} of {tally.num_requests} requests{rest}")
 

@@ -1,7 +1,8 @@
 """The entry point, and the one place where an exception becomes an exit code.
 
     0 done    2 a mistake the user can mend (one line, no traceback)    3 too many samples could not be scored
-    4 no room on the disk, or a run's store out of reach    130 interrupted    143 ended by SIGTERM
+    4 no room on the disk, or a run's store out of reach    130 interrupted    141 nobody reads the output
+    143 ended by SIGTERM
 
 Our own bugs keep their traceback.
 """
@@ -50,6 +51,9 @@ _CLOSED = frozenset(
 )
 """What a machine may say of a path that the user named; any other OSError is a bug of ours."""
 
+_READER_IS_GONE = 141
+"""128 and the number of SIGPIPE, as a shell has it."""
+
 
 def _kebab(name: str) -> str:
     return name.replace("_", "-")
@@ -85,7 +89,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         _speak_any_locale()
         with _remarks_as_lines():
-            code = cli(args=arguments, prog_name="ft-eval", standalone_mode=False)
+            code = _call(arguments)
         if code:  # what a command gave to ctx.exit, such as a gate's outcome
             sys.exit(code)
     except click.exceptions.Exit as leave:
@@ -102,11 +106,22 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(stop.exit_code if isinstance(stop, Stopped) else 130)
     except BrokenPipeError:  # the reader of our output has gone: `ft-eval tasks | head`
         _forget_stdout()
-        sys.exit(141)
+        sys.exit(_READER_IS_GONE)
     except OSError as error:
         if error.errno not in NO_ROOM | _CLOSED:
             raise
         sys.exit(_tell(error))
+
+
+def _call(arguments: list[str] | None) -> Any:
+    """Run the command; what it gave to ctx.exit, or that nobody reads its output any more."""
+    stdout = sys.stdout
+    try:
+        code = cli(args=arguments, prog_name="ft-eval", standalone_mode=False)
+    except SystemExit:
+        if sys.stdout is stdout:
+            raise
+    return code if sys.stdout is stdout else _READER_IS_GONE  # click puts another stream there when the reader is gone
 
 
 def _tell(error: OSError) -> int:

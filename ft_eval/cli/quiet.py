@@ -17,6 +17,7 @@ def quiet_libraries(*, offline: bool) -> None:
         from ft_eval.harness.mirror import go_offline
 
         go_offline()
-    for name in ("lm_eval", "lm-eval", "datasets", "huggingface_hub"):
+    for name in ("lm_eval", "lm-eval", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("datasets").setLevel(logging.CRITICAL)  # it logs what it raises; the error says it on one line
     warnings.filterwarnings("ignore", module=r"(lm_eval|datasets|huggingface_hub)(\..*)?")

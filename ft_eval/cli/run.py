@@ -1,27 +1,14 @@
 """`ft-eval run`: parse, plan, execute, print the table and the next command."""
 
-import shlex
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from ft_eval.cli.code_settings import code_settings
-from ft_eval.cli.options import (
-    DEFAULT_MAX_UNSCORED,
-    Number,
-    RunPlace,
-    Whole,
-    parse_batch_size,
-    parse_limit,
-    parse_names,
-)
-from ft_eval.cli.planning import read_registration, say_deviations, take_flags, write_plan
+from ft_eval.cli.options import DEFAULT_MAX_UNSCORED, Number, RunPlace, Whole
+from ft_eval.cli.planning import say_deviations, take_flags, write_plan
+from ft_eval.cli.run_flags import RunFlags
 from ft_eval.cli.stopping import ends_in_order
-
-if TYPE_CHECKING:
-    from ft_eval.store.remote.url import RunUrl
 
 _FOLDER = click.Path(file_okay=True, path_type=Path)
 
@@ -159,133 +146,28 @@ _FOLDER = click.Path(file_okay=True, path_type=Path)
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but warnings and errors.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the run's log, with a line per answer.")
 @click.option("--dry-run", is_flag=True, help="Print the plan (jobs, documents, tokens) and stop.")
-def run(  # noqa: PLR0917 — click passes every option by name
-    ckpt: tuple[str, ...],
-    checkpoints_file: Path | None,
-    adapter: str | None,
-    allow_nonfinite: bool,
-    tasks: tuple[str, ...],
-    include_paths: tuple[Path, ...],
-    trust_task_code: bool,
-    limit: str | None,
-    num_fewshot: int | None,
-    latents: tuple[str, ...],
-    z_draws: str | None,
-    prefix_latents: str,
-    seed: int,
-    reruns_baseline: bool,
-    primary: tuple[str, ...],
-    margin: float | None,
-    plan_file: Path | None,
-    batch_size: str,
-    no_prefix_cache: bool,
-    compile_: str,
-    num_verified: int,
-    device: str,
-    dtype: str,
-    output_path: "Path | RunUrl | None",
-    data_dir: Path | None,
-    offline: bool,
-    tier: str,
-    allow_unsafe_code: bool,
-    skip_gold_check: bool,
-    executor: str,
-    num_workers: int | None,
-    ray_address: str | None,
-    num_gpus_per_worker: float | None,
-    num_cpus_per_worker: float | None,
-    max_unscored: float,
-    quiet: bool,
-    verbose: bool,
-    dry_run: bool,
-    plan_to: Path | None = None,
-) -> None:
+def run(**given: Any) -> None:
     """Evaluate checkpoints on tasks.
 
     A run that was interrupted goes on when the same command is typed again; what is answered is never asked twice.
     """
     from ft_eval.cli.quiet import quiet_libraries
 
-    quiet_libraries(offline=offline)
+    flags = RunFlags(**given)
+    quiet_libraries(offline=flags.offline)
     from ft_eval.cli.running import run_plan, show_plan, telling
-    from ft_eval.environment import redact
-    from ft_eval.executors.opening import ExecutorOptions
     from ft_eval.harness.code_tasks import session
-    from ft_eval.harness.mirror import DataSource
-    from ft_eval.harness.tasks import TaskOptions
-    from ft_eval.plan import RunOptions, plan_run
+    from ft_eval.plan import plan_run
 
-    workers = ExecutorOptions(
-        name=executor,
-        num_workers=num_workers,
-        ray_address=ray_address,
-        num_gpus_per_worker=num_gpus_per_worker,
-        num_cpus_per_worker=num_cpus_per_worker,
-    )
-    placed = _placed(device, executor)
-    tells = telling(max_unscored, quiet=quiet, verbose=verbose)
-    source = DataSource(data_dir=data_dir, offline=offline)
-    scoring = code_settings(source, tier, allow_unsafe_code=allow_unsafe_code, check_references=not skip_gold_check)
-    options = RunOptions(
-        checkpoints=parse_names(ckpt),
-        checkpoints_file=checkpoints_file,
-        adapter=adapter,
-        allow_nonfinite=allow_nonfinite,
-        tasks=parse_names(tasks),
-        task_options=TaskOptions(
-            limit=parse_limit(limit),
-            num_fewshot=num_fewshot,
-            include_paths=include_paths,
-            trust_code=trust_task_code,
-        ),
-        latents=_policies(latents, z_draws, prefix_latents),
-        seed=seed,
-        reruns_baseline=reruns_baseline,
-        primary=parse_names(primary),
-        margin_points=margin,
-        registered=read_registration(plan_file),
-        dtype=dtype,
-        engine=_engine(batch_size, placed, compile_, prefix_cache=not no_prefix_cache, num_verified=num_verified),
-        source=source,
-        command=redact(shlex.join(["ft-eval", *sys.argv[1:]])),
-    )
-    planned = plan_run(options)
-    if plan_to is not None:
-        write_plan(planned, plan_to)
+    tells = telling(flags.max_unscored, quiet=flags.quiet, verbose=flags.verbose)
+    workers, scoring = flags.workers(), flags.scoring()
+    planned = plan_run(flags.options())
+    if flags.plan_to is not None:
+        write_plan(planned, flags.plan_to)
         return
     say_deviations(planned)
-    if dry_run:
+    if flags.dry_run:
         show_plan(planned)
         return
     with ends_in_order(), session(scoring):
-        run_plan(planned, output_path or Path("runs") / planned.plan.run_id, workers, tells)
-
-
-def _policies(latents: tuple[str, ...], z_draws: str | None, prefix_latents: str) -> tuple[Any, ...]:
-    """The arms, `LatentPolicy` each; the prior where only its draws or its prefix are spoken of."""
-    from ft_eval.engine.loading import latent_policy
-
-    names = parse_names(latents) or (("prior",) if z_draws or prefix_latents == "shared" else ())
-    return tuple(latent_policy(name, z_draws or "1", prefix_latents) for name in names)
-
-
-def _placed(device: str, executor: str) -> str:
-    """The device's name; on a cluster each worker says what `auto` is, since this machine may be another kind."""
-    from ft_eval.engine.loading import resolve_device
-
-    return device if executor == "ray" else resolve_device(device)
-
-
-def _engine(batch_size: str, device: str, compile_: str, *, prefix_cache: bool, num_verified: int) -> Any:
-    """`EngineOptions`; like all types here, its module is loaded when the command runs, not for its help."""
-    from ft_eval.engine.loading import resolve_compile
-    from ft_eval.records import EngineOptions
-
-    return EngineOptions(
-        batch_size=parse_batch_size(batch_size),
-        device=device,
-        prefix_cache=prefix_cache,
-        captures_steps=resolve_compile(compile_, device="cpu" if device == "auto" else device),
-        compile=compile_,
-        num_verified=num_verified,
-    )
+        run_plan(planned, flags.output_path or Path("runs") / planned.plan.run_id, workers, tells)

@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
+from ft_eval.cli.now_and_then import NowAndThen
 from ft_eval.cli.options import Whole
 
 _FILE = click.Path(path_type=Path)
-_SECONDS_BETWEEN_LINES = 15.0
 
 
 @click.command(short_help="Score completions made elsewhere.")
@@ -147,13 +147,12 @@ class _Lines:
 
     def __init__(self, num_samples: int) -> None:
         self._num_samples = num_samples
-        self._started = self._last = time.monotonic()
+        self._started, self._pace = time.monotonic(), NowAndThen()
 
     def __call__(self, num_done: int) -> None:
-        now = time.monotonic()
+        seconds = time.monotonic() - self._started
         if num_done == self._num_samples:
-            click.echo(f"{num_done} samples scored in {now - self._started:.1f} s", err=True)
-        elif now - self._last >= _SECONDS_BETWEEN_LINES:
-            self._last = now
-            left = (now - self._started) / num_done * (self._num_samples - num_done)
+            click.echo(f"{num_done} samples scored in {seconds:.1f} s", err=True)
+        elif self._pace.is_due():
+            left = seconds / num_done * (self._num_samples - num_done)
             click.echo(f"{num_done} of {self._num_samples} samples, about {left:.0f} s left", err=True)

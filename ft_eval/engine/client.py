@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
+from ft_eval.engine.device import told_when_lost
 from ft_eval.engine.engine import Engine
 from ft_eval.engine.loading import ModelArguments, load_engine
 from ft_eval.engine.requests import Completion, GenerationRequest, Loglikelihood, ScoringRequest
@@ -106,8 +107,9 @@ class ScoringWork(_EngineWork):
 
     def run(self, state: EngineSlot, item: tuple[int, ...], emit: Emit) -> None:
         """Answer the item's requests."""
-        engine = state.engine(self.arguments)
-        engine.score(self.requests, lambda index, score: emit((index, score)), pending=item)
+        with told_when_lost(self.arguments.device):
+            engine = state.engine(self.arguments)
+            engine.score(self.requests, lambda index, score: emit((index, score)), pending=item)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +120,9 @@ class GenerationWork(_EngineWork):
 
     def run(self, state: EngineSlot, item: tuple[int, ...], emit: Emit) -> None:
         """Answer the item's requests."""
-        engine = state.engine(self.arguments)
-        engine.generate(self.requests, lambda index, completion: emit((index, completion)), pending=item)
+        with told_when_lost(self.arguments.device):
+            engine = state.engine(self.arguments)
+            engine.generate(self.requests, lambda index, completion: emit((index, completion)), pending=item)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +133,8 @@ class CallWork(_EngineWork):
 
     def run(self, state: EngineSlot, item: object, emit: Emit) -> None:
         """Call the function."""
-        emit(self.function(state.engine(self.arguments)))
+        with told_when_lost(self.arguments.device):
+            emit(self.function(state.engine(self.arguments)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,8 @@ from ft_eval.sandbox.sandbox import Sandbox
 _REFERENCE_LIMITS = Limits(
     call_seconds=60.0, load_seconds=60.0, total_seconds=600.0, memory_bytes=6 * GIBIBYTE, output_bytes=GIBIBYTE
 )
+_OPAQUE = b'["o",'
+"""How a value begins on the wire that is equal to none: see `sandbox.wire`."""
 _MAX_WHOLE_BYTES = 16 * MEBIBYTE
 """No longer foreign text is parsed, whatever the reference answers: parsed, it takes twenty times as much memory."""
 _LONGEST_FLOAT = 8
@@ -170,7 +172,12 @@ class CodeScorer:
         if result.outcome is not Outcome.PASSED:
             raise ReferenceFailedError(
                 f"the reference solution of {problem.task_id} ended {result.outcome} ({result.detail}) on its {name} "
-                "tests, so nothing can be scored against it; check the free memory and the load of this machine"
+                "tests, so nothing can be scored against it; mend the problem, or see to this machine's memory and load"
+            )
+        if problem.oracle == "equal" and any((answer.text or b"").startswith(_OPAQUE) for answer in result.answers):
+            raise ReferenceFailedError(
+                f"the reference solution of {problem.task_id} returns what equals nothing on its {name} tests, so no "
+                "program could pass them; mend the problem"
             )
         return _TestSet(name=name, inputs=inputs, expected=result.answers)
 

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from ft_eval.errors import DataError, StoreError
 from ft_eval.harness.fetch_files import Expected, clear_disk_errors, file_facts, put_file, safe_path
+from ft_eval.harness.known_digests import known_digests
 from ft_eval.store.codec import dump, load
 
 MANIFEST_NAME = "manifest.json"
@@ -144,19 +145,27 @@ def verify_mirror(folder: Path, on_file: Callable[[str], None] = lambda _: None)
     )
 
 
-def check_sizes(folder: Path, repository: MirroredRepository) -> None:
-    """See that a repository's files have the sizes that the manifest gives them: a look at each, none is read.
+def check_files(folder: Path, repository: MirroredRepository) -> None:
+    """See that a repository's files are those that the manifest lists. Each is read once; see `known_digests`.
 
     Raises:
-        DataError: one is missing or has another size; it is named.
+        DataError: one is missing, has another size or another digest; it is named.
     """
+    advice = f"run `ft-eval fetch` for it again, or remove {MANIFEST_NAME} to read it as it is"
     for file in repository.files:
         path = folder / repository.id / file.path
-        advice = f"run `ft-eval fetch` for it again, or remove {MANIFEST_NAME} to read it as it is"
         if not path.is_file():
             raise DataError(f"{path} is missing: {MANIFEST_NAME} lists it; {advice}")
         if (num_bytes := path.stat().st_size) != file.num_bytes:
             raise DataError(f"{path} has {num_bytes} bytes, and {MANIFEST_NAME} says {file.num_bytes}; {advice}")
+    found = known_digests(folder / repository.id, [file.path for file in repository.files])
+    for file in repository.files:
+        if found[file.path] != file.sha256:
+            path = folder / repository.id / file.path
+            raise DataError(
+                f"{path} has sha256 {found[file.path][:12]}…, and {MANIFEST_NAME} says {file.sha256[:12]}…: it was "
+                f"changed; {advice}"
+            )
 
 
 def _walk(folder: Path) -> Iterator[str]:

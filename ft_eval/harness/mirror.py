@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ft_eval.errors import DataError
-from ft_eval.harness.manifest import RELEASE_ID, Manifest, check_sizes, read_manifest
+from ft_eval.harness.data_lines import files_of, named_lines
+from ft_eval.harness.manifest import RELEASE_ID, Manifest, check_files, read_manifest
 from ft_eval.harness.task_files import one_line
 from ft_eval.records import content_hash
 
@@ -66,8 +67,8 @@ class DataSource:
             readers: by dataset, the tasks that read it, so that they can be told apart from the others.
 
         Raises:
-            DataError: offline, and some are not in the folder, all of them named; or a file is not of the size that the
-                folder's manifest gives.
+            DataError: offline, and some are not in the folder, all of them named; or a file is not the one that the
+                folder's manifest lists.
         """
         wanted = tuple(dict.fromkeys(dataset_ids))
         missing = [one for one in wanted if self.offline and not self._is_local(one)]
@@ -80,17 +81,17 @@ class DataSource:
                 f"{what} not at hand: --offline and {where}; download such a dataset repository to DIR/ORG/NAME, here"
                 f" DIR/{missing[0]}, and pass --data-dir DIR{_or_without(missing, readers or {})}"
             )
-        self.check_sizes(wanted, self.manifest())
+        self.check_files(wanted, self.manifest())
 
     def manifest(self) -> Manifest | None:
         """What the folder's manifest says; None where there is none. Raises DataError when it can't be read."""
         return None if self.data_dir is None else read_manifest(self.data_dir)
 
-    def check_sizes(self, dataset_ids: Iterable[str], manifest: Manifest | None) -> None:
-        """Hold the datasets' files, as far as the folder has them, to the sizes in its manifest.
+    def check_files(self, dataset_ids: Iterable[str], manifest: Manifest | None) -> None:
+        """Hold the datasets' files, as far as the folder has them, to the sizes and digests in its manifest.
 
         Raises:
-            DataError: one is missing or has another size; it is named.
+            DataError: one is missing or has been changed; it is named.
         """
         if manifest is None or self.data_dir is None:
             return
@@ -98,7 +99,7 @@ class DataSource:
         releases = [RELEASE_ID] if any(one.startswith("evalplus/") for one in here) else []
         for name in (*here, *releases):
             if (repository := manifest.repository(name)) is not None:
-                check_sizes(self.data_dir, repository)
+                check_files(self.data_dir, repository)
 
     def revision(self, dataset: str) -> str:
         """The commit that the folder's manifest gives for a dataset; empty where there is none to be told.
@@ -131,28 +132,44 @@ def go_offline() -> None:
     os.environ.update(OFFLINE_VARIABLES)
 
 
+@dataclass(slots=True, kw_only=True)
+class OpenedData:
+    """What was opened last."""
+
+    splits: Mapping[str, Any] | None = None
+    """By name; None where it has none, or it could not be opened."""
+    files: Sequence[Path] = ()
+    """The local files that the task named for it."""
+
+
 @contextmanager
-def redirected_datasets(source: DataSource) -> Iterator[None]:
-    """Within this context `datasets.load_dataset` looks in `source` first.
+def redirected_datasets(source: DataSource) -> Iterator[OpenedData]:
+    """Within this context `datasets.load_dataset` looks in `source` first; gives what it opens.
 
     Raises:
-        DataError: a dataset that is neither in the folder nor, offline, to be had at all.
+        DataError: a dataset that is neither in the folder nor, offline, to be had at all; a file of it that is none.
     """
     import datasets  # noqa: PLC0415 — a second of import that only building tasks needs
 
-    original, manifest = datasets.load_dataset, source.manifest()
+    original, manifest, opened = datasets.load_dataset, source.manifest(), OpenedData()
 
-    def load_dataset(path: str, name: str | None = None, **kwargs: Any) -> Any:
+    def load(path: str, name: str | None, kwargs: Mapping[str, Any]) -> Any:
         folder = source.folder(path) if path not in _BUILDERS else None
         if folder is not None:
-            source.check_sizes([path], manifest)
+            source.check_files([path], manifest)
             return _load_folder(original, folder, path, name, kwargs)
         source.check([path])
         return original(path, name, **kwargs)
 
+    def load_dataset(path: str, name: str | None = None, **kwargs: Any) -> Any:
+        opened.splits, opened.files = None, files_of(kwargs.get("data_files"))
+        found = load(path, name, kwargs)
+        opened.splits = found if isinstance(found, Mapping) else None
+        return found
+
     datasets.load_dataset = load_dataset
     try:
-        yield
+        yield opened
     finally:
         datasets.load_dataset = original
 
@@ -164,7 +181,8 @@ def _load_folder(load: Any, folder: Path, dataset_id: str, name: str | None, kwa
         if name is None or name in path.as_posix():
             _refuse_bomb(path, dataset_id)
     try:
-        return load(str(folder), name, **{"cache_dir": str(_cache_of(folder)), **kwargs})
+        with named_lines(lambda: sorted(folder.rglob("*.json*"))):
+            return load(str(folder), name, **{"cache_dir": str(_cache_of(folder)), **kwargs})
     except (ValueError, FileNotFoundError, DatasetGenerationError) as error:
         raise DataError(
             f"dataset {dataset_id} in {folder} can't be read: {one_line(error)}; download it again"

@@ -148,6 +148,10 @@ def one_line(error: BaseException) -> str:
     text = str(error)
     if "generating the dataset" in text and error.__cause__ is not None:
         text = f"its data can't be read: {error.__cause__}"
+    elif isinstance(error, KeyError):
+        text = f"there is no {text}"
+    elif text.startswith("malformed node or string"):  # what the template printed is no literal of Python's
+        text = "'doc_to_choice' gives no list of choices"
     return " ".join(text.split())[:300] or type(error).__name__
 
 

@@ -20,14 +20,17 @@ from lm_eval.tasks import TaskManager
 from lm_eval.tasks._index import Entry, Kind
 
 from ft_eval.errors import FtEvalError, TaskError, did_you_mean
+from ft_eval.harness.bounded_filters import bound_filters
 from ft_eval.harness.code_documents import code_task
+from ft_eval.harness.data_lines import named_lines
 from ft_eval.harness.documents import cluster_field, dataset_digest, num_shown_and_scored, settings_digest
 from ft_eval.harness.foreign_tasks import foreign_index, is_foreign
 from ft_eval.harness.generation_kwargs import check_generation_kwargs
 from ft_eval.harness.judges import note_judge
-from ft_eval.harness.mirror import DataSource, redirected_datasets
+from ft_eval.harness.mirror import DataSource, OpenedData, redirected_datasets
 from ft_eval.harness.names import metric_name
 from ft_eval.harness.repeats import is_repeated_in_vain
+from ft_eval.harness.task_data import data_hint, data_remarks
 from ft_eval.harness.task_files import building_fault, member_fault, one_line
 from ft_eval.harness.task_index import all_tasks, leaves, our_tasks, with_tasks
 from ft_eval.harness.templates import bound_templates
@@ -81,18 +84,19 @@ def load_tasks(names: Sequence[str], options: TaskOptions, source: DataSource) -
     source.check(readers, readers)
     tasks: dict[str, Task] = {}
     groups: dict[str, Group] = {}
-    with redirected_datasets(source):
+    with redirected_datasets(source) as opened:
         for name in dict.fromkeys(names):
-            loaded = _load(manager, name)
+            loaded = _load(manager, name, opened)
             tasks.update(loaded["tasks"])
             groups.update(loaded.get("groups", {}))
-    for task in tasks.values():
+    index = manager.task_index
+    foreign = [name for name in tasks if name in index and is_foreign(index[name])]
+    for name, task in tasks.items():
         note_judge(task)
         _configure(task, options)
-    index = manager.task_index
-    settings = {
-        name: settings_digest(task) for name, task in tasks.items() if name in index and is_foreign(index[name])
-    }
+        if name in foreign:
+            bound_filters(task)
+    settings = {name: settings_digest(tasks[name]) for name in foreign}
     specs = tuple(_spec(task, options, settings.get(name, "")) for name, task in tasks.items())
     scored = tuple(_group(group, specs) for group in groups.values() if group.has_aggregation)
     remarks = tuple(_remarks(specs, tasks, options))
@@ -139,19 +143,20 @@ def _short(name: str) -> str:
     return name if len(name) <= 100 else f"{name[:97]}..."
 
 
-def _load(manager: TaskManager, name: str) -> Any:
+def _load(manager: TaskManager, name: str, opened: OpenedData) -> Any:
     if name not in manager.all_tasks:
         near = did_you_mean(name[:200], manager.all_tasks)
         raise TaskError(f"unknown task {_short(name)!r}{near or ';'} `ft-eval tasks` lists all names")
     try:
-        return manager.load([name])
+        with named_lines(lambda: opened.files):
+            return manager.load([name])
     except FtEvalError:
         raise
     except Exception as error:  # building runs the task file's own code and templates, which may raise anything
-        raise TaskError(_why_not(manager, name, error)) from error
+        raise TaskError(_why_not(manager, name, error, opened)) from error
 
 
-def _why_not(manager: TaskManager, name: str, error: Exception) -> str:
+def _why_not(manager: TaskManager, name: str, error: Exception, opened: OpenedData) -> str:
     """Which leaf can't be built, in which file and line, and why."""
     entry = manager.task_index[name]
     members = _members(entry)
@@ -163,9 +168,9 @@ def _why_not(manager: TaskManager, name: str, error: Exception) -> str:
         except FtEvalError:
             raise
         except Exception as found:  # noqa: BLE001 — as above
-            return _why_not(manager, member, found)
+            return _why_not(manager, member, found, opened)
     reason = one_line(error) if entry.yaml_path is None else building_fault(Path(entry.yaml_path), error)
-    return f"task {name} can't be built: {reason}"
+    return f"task {name} can't be built: {reason}{data_hint(error, opened.splits)}"
 
 
 def _members(entry: Entry) -> Sequence[str]:
@@ -223,6 +228,7 @@ def _remarks(specs: Sequence[TaskSpec], tasks: Mapping[str, Task], options: Task
     for spec in specs:
         task = tasks[spec.name]
         num_docs, sampler = len(task.eval_docs), getattr(task, "sampler", None)
+        yield from data_remarks(task, spec.num_docs)
         if spec.num_fewshot and isinstance(sampler, FirstNSampler) and not _draws_from_what_is_scored(task):
             shown = list(islice(sampler.df, spec.num_fewshot))
             if num_leaked := num_shown_and_scored(task, shown, spec.num_docs):

@@ -1,6 +1,7 @@
 """What a checkpoint is, before it is loaded: shape, size, digest. One face for our folders and all others."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from ft_eval.model.config import ModelConfig
 from ft_eval.model.tokenizer import Tokenizer
 from ft_eval.plan.known_weights import KnownWeights, known_weights, remember_weights
 
-_SMALL_FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+_SMALL_FILES = ("config.json", "generation_config.json", *_TOKENIZER_FILES)
 
 _MANY_ROWS = 1024
 """More than a table is padded by, in the habit of any family."""
@@ -26,6 +28,10 @@ class CheckpointFacts:
     num_parameters: int
     digest: str
     """sha256, hexadecimal, over all that changes its answers: weights, shape, tokenizer, adapter."""
+    weights_digest: str
+    """Over the weights alone, and the adapter's name where there is one."""
+    tokenizer_digest: str
+    """Over the tokenizer's files."""
     num_nonfinite: int = 0
     """Numbers in its weights that are NaN or infinite; above 0 where that was allowed alone."""
 
@@ -53,14 +59,16 @@ def checkpoint_facts(path: Path, adapter: str | None = None, *, allow_nonfinite:
     return CheckpointFacts(
         config=config,
         num_parameters=num_parameters,
-        digest=_with_small_files(folder, digest),
+        digest=_with_files(folder, digest, _SMALL_FILES),
+        weights_digest=digest,
+        tokenizer_digest=_with_files(folder, "", _TOKENIZER_FILES),
         num_nonfinite=num_nonfinite,
     )
 
 
 def _weights(folder: Path, *, allow_nonfinite: bool) -> tuple[KnownWeights, int]:
     """What the weights are, and how many are not finite; read through, unless these very files were before."""
-    config_digest, num_nonfinite = _with_small_files(folder, ""), 0
+    config_digest, num_nonfinite = _with_files(folder, "", _SMALL_FILES), 0
     if (known := known_weights(folder, config_digest)) is not None:
         return known, 0
 
@@ -71,7 +79,7 @@ def _weights(folder: Path, *, allow_nonfinite: bool) -> tuple[KnownWeights, int]
         num_nonfinite = check.num_nonfinite
         return KnownWeights(digest=digest, num_parameters=num_parameters, constant=check.constant)
 
-    found = remember_weights(folder, config_digest, read, keep=lambda: not num_nonfinite)
+    found = remember_weights(folder, config_digest, read, may_keep=lambda: not num_nonfinite)
     return found, num_nonfinite
 
 
@@ -101,9 +109,9 @@ def _is_ours(path: Path) -> bool:
     return not (path / "config.json").is_file() or identify(path).layout is Layout.OURS
 
 
-def _with_small_files(folder: Path, digest: str) -> str:
+def _with_files(folder: Path, digest: str, names: Sequence[str]) -> str:
     whole = hashlib.sha256(digest.encode())
-    for name in _SMALL_FILES:
+    for name in names:
         path = folder / name
         whole.update(f"\n{name}\n".encode() + (path.read_bytes() if path.is_file() else b""))
     return whole.hexdigest()

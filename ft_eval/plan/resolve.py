@@ -129,6 +129,8 @@ def _checkpoint(found: _Found, dtype: str) -> Checkpoint:
         baseline=entry.baseline,
         dtype=resolve_dtype(dtype, stored=entry.dtype or stored_dtype(entry.path)),
         digest=found.facts.digest,
+        weights_digest=found.facts.weights_digest,
+        tokenizer_digest=found.facts.tokenizer_digest,
         num_parameters=found.facts.num_parameters,
         training_tokens=entry.training_tokens,
         step=entry.step,

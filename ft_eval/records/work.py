@@ -60,6 +60,10 @@ class Checkpoint:
     """The type the weights are computed in: float32, bfloat16 or float16."""
     digest: str = ""
     """sha256 over the weights, the config and the tokenizer, hexadecimal; empty until the folder has been read."""
+    weights_digest: str = field(default="", metadata={"since": 3})
+    """sha256 over the weights alone; with the next, to say which of them differs."""
+    tokenizer_digest: str = field(default="", metadata={"since": 3})
+    """sha256 over the tokenizer's files."""
     num_parameters: int = 0
     training_tokens: int | None = None
     step: int | None = None

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from ft_eval.records import Job, RunPlan
+from ft_eval.records import Checkpoint, Job, RunPlan
 
 _WORDS: Mapping[str, str] = {
-    "weights": "weights with sha256",
+    "weights": "weights, config or tokenizer with sha256",
     "dtype": "dtype",
     "task_version": "task version",
     "num_fewshot": "few-shot count",
@@ -20,16 +20,37 @@ _WORDS: Mapping[str, str] = {
 def first_difference(there: RunPlan, here: RunPlan) -> str:
     """One phrase on how the plan `here` differs from the stored one `there`: `gsm8k on base: seed 1 there and 2 here`.
 
-    Only what changes answers counts. An empty string when the two are the same run.
+    What changes answers counts, and what the verdict is about: it was declared before the run, and stays. An empty
+    string when the two are the same run.
     """
     if there.run_id == here.run_id:
-        return ""
+        return _terms_difference(there, here)
     return (
         _name_difference("checkpoint", [c.name for c in there.checkpoints], [c.name for c in here.checkpoints])
         or _name_difference("task", [t.name for t in there.tasks], [t.name for t in here.tasks])
         or next(filter(None, map(_job_difference, there.jobs, here.jobs)), "")
         or f"it has {len(there.jobs)} jobs there and {len(here.jobs)} here"
     )
+
+
+def _terms_difference(there: RunPlan, here: RunPlan) -> str:
+    """What was declared beforehand: the tasks of the verdict, the margin, the plan that is followed."""
+    declared = (
+        ("--primary", ",".join(there.primary), ",".join(here.primary)),
+        ("--margin", _points(there), _points(here)),
+        ("--plan", _plan_digest(there), _plan_digest(here)),
+    )
+    return next(
+        (f"{what} {old or 'none'} there and {new or 'none'} here" for what, old, new in declared if old != new), ""
+    )
+
+
+def _points(plan: RunPlan) -> str:
+    return "" if plan.margin_points is None else f"{plan.margin_points:g}"
+
+
+def _plan_digest(plan: RunPlan) -> str:
+    return "" if plan.registered is None else f"with sha256 {plan.registered.digest[:12]}"
 
 
 def _name_difference(noun: str, there: Sequence[str], here: Sequence[str]) -> str:
@@ -49,11 +70,26 @@ def _job_difference(there: Job, here: Job) -> str:
     old_baseline, baseline = there.checkpoint.baseline, here.checkpoint.baseline
     if old_baseline != baseline:
         return f"{here.checkpoint.name}: baseline {old_baseline or 'none'} there and {baseline or 'none'} here"
+    if files := _files_difference(there.checkpoint, here.checkpoint):
+        return f"{here.checkpoint.name}: {files}"
     old, new = there.identity, here.identity
     for part, words in _WORDS.items():
         if old[part] != new[part]:
             return f"{where}: {words} {_short(old[part])} there and {_short(new[part])} here"
     return ""
+
+
+def _files_difference(there: Checkpoint, here: Checkpoint) -> str:
+    """Which of a checkpoint's files differ; empty where none does, or where the stored plan doesn't say."""
+    if there.digest == here.digest or not there.weights_digest:
+        return ""
+    if there.weights_digest != here.weights_digest:
+        what, old, new = "weights", there.weights_digest, here.weights_digest
+    elif there.tokenizer_digest != here.tokenizer_digest:
+        what, old, new = "tokenizer", there.tokenizer_digest, here.tokenizer_digest
+    else:
+        what, old, new = "config", there.digest, here.digest
+    return f"{what} with sha256 {_short(old)} there and {_short(new)} here"
 
 
 def _short(value: object) -> str:

@@ -240,7 +240,8 @@ def _settle(path: Path, plan: RunPlan, on_notice: OnNotice) -> RunPlan:
     except DamagedError as damage:
         return _store_again(path, plan, damage, on_notice)
     if difference := first_difference(stored, plan):
-        raise StoreError(f"{path} belongs to another run: {difference}; choose another --output-path")
+        others = "; `ft-eval report` takes other terms" if difference.startswith(("--primary", "--margin")) else ""
+        raise StoreError(f"{path} belongs to another run: {difference}; choose another --output-path{others}")
     _touch(path)
     return stored
 

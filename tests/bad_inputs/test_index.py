@@ -8,8 +8,8 @@ import pytest
 from tests.bad_inputs.case import Case, Held
 from tests.bad_inputs.index import ROOT, rows
 
-GROUPS = ("test_checkpoints", "test_lengths", "test_tasks")
-NUMBERS = range(1, 50)
+GROUPS = ("test_checkpoints", "test_lengths", "test_tasks", "test_data", "test_numbers", "test_output")
+NUMBERS = range(1, 81)
 
 
 def group(module: str) -> tuple[Case | Held, ...]:

@@ -1,9 +1,12 @@
 """Cases 32 to 50: tasks that are unknown, odd or hostile, and flags and files of configuration that are off."""
 
+import json
 from collections.abc import Callable, Sequence
 
 import pytest
 
+from ft_eval.errors import TaskError
+from ft_eval.harness import bounded_filters
 from tests.bad_inputs.case import Case, Held, Room, edit_config, run_arguments
 
 CHOICE = ("output_type: multiple_choice", 'doc_to_text: "{{q}}"', "doc_to_target: 0", 'doc_to_choice: "{{[a, q]}}"')
@@ -57,6 +60,26 @@ def group_of_itself(room: Room) -> Sequence[object]:
     return run_arguments(room.checkpoint(), task="a")
 
 
+def included(*lines: str, more: Sequence[object] = ()) -> Callable[[Room], Sequence[object]]:
+    """A run of a task file from a folder of the user's own."""
+
+    def prepare(room: Room) -> Sequence[object]:
+        data = room.write("mine.jsonl", "".join(json.dumps(doc) + "\n" for doc in DOCS))
+        head = ("task: mine", "dataset_path: json", f"dataset_kwargs: {{data_files: {{test: {data}}}}}")
+        file = room.write("own/mine.yaml", "\n".join([*head, "test_split: test", *TEXT, *lines]) + "\n")
+        return run_arguments(room.checkpoint(), "--include-path", file.parent, *more, task="mine")
+
+    return prepare
+
+
+def script(room: Room) -> Sequence[object]:
+    """A task file that would run what lies beside it, which leaves a mark."""
+    room.write("own/code.py", MARK.format(str(room.work / "ran")))
+    return included("process_results: !function code.judge")(room)
+
+
+MARK = "import pathlib\npathlib.Path({!r}).touch()\n"
+FILTERS = "filter_list: [{name: f, filter: [{function: regex, regex_pattern: %s}]}]"
 CASES = (
     Case(32, "an unknown task", asking(task="humanevl_plus")),
     Case(33, "no task", asking(task=" , ")),
@@ -93,6 +116,10 @@ CASES = (
     Case(48, "a misspelt field in a template", mine(*TEXT[:1], 'doc_to_text: "{{qq}}"', "doc_to_target: a")),
     Case(48, "a template that would run code", mine(*TEXT[:1], 'doc_to_text: "{{ cycler.__init__.__globals__ }}"')),
     Case(48, "a template that would fill the memory", mine(*TEXT[:1], "doc_to_text: \"{{ 'a' * 10**9 }}\"")),
+    Case(37, "code named by a task file of the user's", script),
+    Case(37, "a metric of the user's that would be loaded", included("metric_list: [{metric: ./mine.py}]")),
+    Case(48, "a filter's pattern that is none", included(FILTERS % "'(a'")),
+    Case(36, "a folder of task files that is not there", asking("--include-path", "absent")),
     Case(49, "groups that hold each other", group_of_itself),
 )
 HELD = (
@@ -106,6 +133,8 @@ HELD = (
     Held(44, "a document among its own few-shots", "test_44_a_document_is_never_its_own_example"),
     Held(45, "k above the number of samples", "tests/cli/test_score.py::test_remarks_are_counted"),
     Held(48, "loops and texts without end in a template", f"{TEMPLATES}::test_a_bomb_is_refused_before_it_goes_off"),
+    Held(37, "code that the user trusts", "test_37_code_runs_where_the_user_says_so"),
+    Held(48, "a filter's pattern without end", "test_48_a_pattern_is_given_up_and_answers_are_kept"),
     Held(49, "a file that includes itself", READING),
 )
 
@@ -122,6 +151,40 @@ def test_44_a_document_is_never_its_own_example(room):
     contexts = {request.args[0] for request in task.instances}
     assert len(contexts) == len(DOCS)
     assert all(context.count(doc["q"]) == 1 for context in contexts for doc in DOCS)
+
+
+def test_37_code_runs_where_the_user_says_so(room, call):
+    arguments = included("process_results: !function code.judge", more=("--trust-task-code", "--dry-run"))(room)
+    room.write("own/code.py", MARK.format(str(room.work / "ran")) + "def judge(doc, results):\n    return {}\n")
+    code, _, err = call(*arguments)
+    assert code == 0, err
+    assert (room.work / "ran").exists()
+
+
+class Endless:
+    """A pattern that no answer is short enough for."""
+
+    def findall(self, _text: str, *, timeout: float) -> list[str]:
+        raise TimeoutError(f"{timeout} s are over")
+
+
+def test_48_a_pattern_is_given_up_and_answers_are_kept(room, call, monkeypatch):
+    monkeypatch.setattr(bounded_filters.regex, "compile", lambda _: Endless())
+    run, more = room.inputs / "run", "generation_kwargs: {max_gen_toks: 4}"
+    code, out, err = call(*included(FILTERS % "'a+'", more, more=("-o", run))(room))
+    assert (code, out) == (2, "")
+    assert "the pattern 'a+' of a filter takes more than 5 seconds on one answer; repeat no group that repeats" in err
+    (log,) = run.rglob("responses.jsonl")
+    assert log.read_bytes().count(b"\n") == 2
+    assert not list(run.rglob("result.json"))
+
+
+def test_48_a_pattern_that_never_ends_is_ended(monkeypatch):
+    monkeypatch.setattr(bounded_filters, "MAX_SECONDS", 0.05)
+    pattern = bounded_filters.BoundedPattern("mine", ".*?a.*?b.*?c")
+    assert pattern.findall("a, b, c") == ["a, b, c"]
+    with pytest.raises(TaskError, match=r"takes more than 0\.05 seconds"):
+        pattern.findall("ab" * 5000)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)

@@ -11,6 +11,7 @@ from ft_eval.plan import facts, known_weights
 from ft_eval.plan.facts import checkpoint_facts
 from ft_eval.plan.known_weights import KnownWeights
 from ft_eval.resources import user_cache_dir
+from ft_eval.store import remembered
 from tests.fakes import write_checkpoint
 
 WEIGHTS = "model.safetensors"
@@ -20,7 +21,7 @@ WEIGHTS = "model.safetensors"
 def reads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
     """Folders whose weights were read through; files count as at rest at once, and the cache is one of our own."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(known_weights, "_SETTLED_SECONDS", -1.0)
+    monkeypatch.setattr(remembered, "SETTLED_SECONDS", -1.0)
     found: list[Path] = []
 
     def reading(folder: Path) -> str:
@@ -72,16 +73,16 @@ def test_another_config_is_held_to_the_weights_again(folder: Path, reads: list[P
 def test_files_changed_just_now_are_not_vouched_for(
     folder: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(known_weights, "_SETTLED_SECONDS", 10.0)
+    monkeypatch.setattr(remembered, "SETTLED_SECONDS", 10.0)
     assert checkpoint_facts(folder) == checkpoint_facts(folder)
     assert len(reads) == 2
 
 
 def test_what_may_not_be_kept_is_read_each_time(folder: Path, reads: list[Path]) -> None:
     found = KnownWeights(digest="d", num_parameters=1, constant=())
-    known_weights.remember_weights(folder, "c", lambda: found, keep=lambda: False)
+    known_weights.remember_weights(folder, "c", lambda: found, may_keep=lambda: False)
     assert known_weights.known_weights(folder, "c") is None
-    known_weights.remember_weights(folder, "c", lambda: found, keep=lambda: True)
+    known_weights.remember_weights(folder, "c", lambda: found, may_keep=lambda: True)
     assert known_weights.known_weights(folder, "c") == found
     assert not reads
 

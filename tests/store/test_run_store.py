@@ -148,7 +148,7 @@ def test_an_interrupted_run_continues_with_its_answers_and_its_first_plan(tmp_pa
     [
         (
             lambda plan: with_checkpoints(plan, digest="c" * 64),
-            "gsm8k on base: weights with sha256 aaaaaaaaaaaa there and cccc",
+            "gsm8k on base: weights, config or tokenizer with sha256 aaaaaaaaaaaa there and cccc",
         ),
         (lambda plan: with_checkpoints(plan, dtype="float16"), "dtype float32 there and float16 here"),
         (lambda plan: with_jobs(plan, seed=2), "gsm8k on base: seed 1 there and 2 here"),
@@ -160,6 +160,11 @@ def test_an_interrupted_run_continues_with_its_answers_and_its_first_plan(tmp_pa
             lambda plan: replace(plan, jobs=plan.jobs[::-1]),
             "the order differs: gsm8k on base there where gsm8k on ft is here",
         ),
+        (
+            lambda plan: replace(plan, primary=("gsm8k",), margin_points=2.0),
+            "--primary none there and gsm8k here; choose another --output-path; `ft-eval report` takes other terms",
+        ),
+        (lambda plan: replace(plan, margin_points=2.0), "--margin none there and 2 here"),
         (lambda plan: with_checkpoints(plan, name="other"), "checkpoint base is only there"),
         (lambda plan: with_checkpoints(plan, arm=Arm.LATENT, baseline="x"), "base: baseline none there and x here"),
     ],

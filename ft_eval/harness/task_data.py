@@ -1,0 +1,131 @@
+"""What is wrong with a task's documents: none that can be judged, choices that are none, columns that aren't there.
+
+lm-eval counts an item whose right answer is not among its choices as answered wrongly, and asks about a missing value
+as `None`. Knows no file of tasks and no folder of data.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from lm_eval.api.task import ConfigurableTask, Task
+
+from ft_eval.errors import TaskError
+from ft_eval.harness.templates import template_faults
+
+_TEMPLATES = ("doc_to_text", "doc_to_target", "doc_to_choice")
+_EXPRESSION = re.compile(r"\{[{%](.*?)[%}]\}", flags=re.DOTALL)
+_NAME = re.compile(r"""(?<![.\w'"])[^\W\d]\w*""")
+_UNDEFINED = re.compile("is undefined$|has no attribute")
+"""What a template says of a name that a document has not."""
+_MAX_NAMED = 20
+
+
+def check_choices(task: Task, num_docs: int) -> int:
+    """See that each scored document of a multiple-choice task has choices, and its answer among them.
+
+    A task that judges its answers by code of its own is left to it.
+
+    Returns:
+        How many documents offer one choice twice.
+
+    Raises:
+        TaskError: the first document that can't be judged, by its number from 0, and why.
+    """
+    if not _is_judged_by_choices(task):
+        return 0
+    num_twice = 0
+    with template_faults(task.task_name):
+        for number, doc in enumerate(islice(task.eval_docs, num_docs)):
+            choices, fault = _choices(task, doc)
+            if fault:
+                raise TaskError(f"task {task.task_name}: document {number} {fault}; mend its data, or the task's file")
+            num_twice += len(set(choices)) < len(choices)
+    return num_twice
+
+
+def data_remarks(task: Task, num_docs: int) -> Iterator[str]:
+    """What is odd about the scored documents and can be asked: missing values, one choice twice, one text for all.
+
+    Raises:
+        TaskError: see `check_choices`.
+    """
+    if num_twice := check_choices(task, num_docs):
+        yield f"task {task.task_name}: {num_twice} of {num_docs} documents offer one choice twice"
+    fields, columns = _fields(task), _columns(task.eval_docs)
+    for name in sorted(fields & set(columns)):
+        missing = sum(value is None for value in islice(task.eval_docs[name], num_docs))
+        if missing:
+            yield f"task {task.task_name}: {missing} of {num_docs} documents have no {name}; they are asked with None"
+    for key in ("doc_to_text", "doc_to_target"):
+        text = task.get_config(key)
+        if columns and isinstance(text, str) and text.isidentifier() and text not in columns:
+            yield (
+                f"task {task.task_name}: {key} is {text}, which is no column and no template: it is the same for all "
+                f"documents; the columns are {_named(columns)}"
+            )
+
+
+def data_hint(error: BaseException, loaded: Mapping[str, Any] | None) -> str:
+    """What the data has, for the end of an error about something that it has not; empty where that is not the matter.
+
+    Args:
+        error: what was raised while a task was built.
+        loaded: the splits that were opened for it last, by name.
+    """
+    if not loaded:
+        return ""
+    empty = [name for name, rows in loaded.items() if not len(rows)]
+    if isinstance(error, StopIteration | IndexError) and empty:
+        return f"; its data has no documents in the split {_named(empty)}"
+    if not isinstance(error, KeyError) and not _UNDEFINED.search(str(error)):
+        return ""
+    columns = dict.fromkeys(name for rows in loaded.values() for name in _columns(rows))
+    return f"; its data has the splits {_named(loaded)}, with the columns {_named(columns)}"
+
+
+def _is_judged_by_choices(task: Task) -> bool:
+    return (
+        task.OUTPUT_TYPE == "multiple_choice"
+        and isinstance(task, ConfigurableTask)
+        and type(task).process_results is ConfigurableTask.process_results
+        and not callable(task.get_config("process_results"))
+        and not getattr(task, "multiple_input", 0)
+    )
+
+
+def _choices(task: Any, doc: Any) -> tuple[Sequence[str], str]:
+    """A document's choices, and why it can't be judged by them; empty where it can."""
+    try:
+        choices, gold = task.doc_to_choice(doc), task.doc_to_target(doc)
+    except (ValueError, SyntaxError, TypeError, LookupError) as error:
+        return (), f"gives no choices or no answer ({' '.join(str(error).split())[:200]})"
+    if not isinstance(choices, list) or not choices:
+        return (), f"has no choices ({choices!r:.100})"
+    for choice in choices:
+        if not isinstance(choice, str):
+            return (), f"has the choice {choice!r:.100}, expected a text"
+    for one in gold if isinstance(gold, list) else [gold]:
+        if one not in (choices if isinstance(one, str) else range(len(choices))):
+            return (), f"has the answer {one!r:.100}, which is none of its {len(choices)} choices"
+    return choices, ""
+
+
+def _fields(task: Task) -> set[str]:
+    """What a task's templates may read: names in their expressions, of which the columns are some."""
+    found: set[str] = set()
+    for key in _TEMPLATES:
+        text = task.get_config(key)
+        if isinstance(text, str):
+            found |= {text, *(name for part in _EXPRESSION.findall(text) for name in _NAME.findall(part))}
+    return found
+
+
+def _columns(docs: Any) -> Sequence[str]:
+    return tuple(getattr(docs, "column_names", None) or ())
+
+
+def _named(names: Iterable[object]) -> str:
+    texts = [str(name) for name in names]
+    return ", ".join(texts[:_MAX_NAMED]) + (" and more" if texts[_MAX_NAMED:] else "")
