@@ -100,6 +100,7 @@ class TaskResult:
     """Documents whose prompt was cut on the left to fit the context."""
     started_at: str
     seconds: float
+    """What it took, by the clock; where several jobs are answered at a time, what engines were busy with it."""
     num_prompt_tokens: int
     num_generated_tokens: int
     peak_memory_bytes: int

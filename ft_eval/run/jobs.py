@@ -58,8 +58,15 @@ class JobRunner:
             outcome = self._evaluate(job, client, log)
             usage = meter.measure(job, outcome.samples)
             check_checkpoint(job.checkpoint, self.planned)
-            self.store.finish(replace(outcome.result, prompt_usage=usage), outcome.samples)
+            result = replace(outcome.result, prompt_usage=usage, seconds=self._seconds(outcome))
+            self.store.finish(result, outcome.samples)
         self.progress.job_finished(job)
+
+    def _seconds(self, outcome: JobOutcome) -> float:
+        """What a job took: its time here, or, of several in flight, what engines were busy with it, without waiting."""
+        if self.executor.in_process:
+            return outcome.result.seconds
+        return sum(sample.seconds for sample in outcome.samples)
 
     def _client(self, job: Job) -> EngineClient:
         name, arguments = job.checkpoint.name, model_arguments(job, self.planned.plan)

@@ -17,7 +17,7 @@ class JobCost:
     started_at: str
     """UTC, ISO 8601, whole seconds."""
     seconds: float
-    """Of wall time, in the process that finished the job."""
+    """See `TaskResult`."""
     peak_memory_bytes: int
     sample_seconds: tuple[float, ...]
     """Per sample, in the samples' order, its answers' share of the wall time spent on their batches."""

@@ -39,12 +39,13 @@ import ft_eval.harness.code_tasks  # noqa: E402, F401
 from ft_eval.records import Answer  # noqa: E402
 from ft_eval.store import ResponseLog  # noqa: E402
 
-for line in sys.stdin:
-    pid = os.fork()
-    if pid == 0:
-        sys.stdin = open(os.devnull)  # noqa: PTH123, SIM115 — the orders are the parent's
-        child(json.loads(line))
-        os._exit(0)
-    print(pid, flush=True)  # noqa: T201 — its protocol
-    _, status = os.waitpid(pid, 0)
-    print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201
+if __name__ == "__main__":  # workers that a child starts import this module too
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            sys.stdin = open(os.devnull)  # noqa: PTH123, SIM115 — the orders are the parent's
+            child(json.loads(line))
+            os._exit(0)
+        print(pid, flush=True)  # noqa: T201 — its protocol
+        _, status = os.waitpid(pid, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)  # noqa: T201
