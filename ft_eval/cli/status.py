@@ -10,7 +10,8 @@ from ft_eval.cli.options import RunPlace, one_line
 
 if TYPE_CHECKING:
     from ft_eval.store.remote.url import RunUrl
-    from ft_eval.store.status import JobStatus, RunStatus
+    from ft_eval.store.status import RunStatus
+    from ft_eval.store.time_left import JobStatus
 
 
 @click.command(short_help="Where a run stands: done, rate, time left, failures.")

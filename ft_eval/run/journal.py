@@ -16,7 +16,8 @@ from ft_eval.records import Answer, Job
 from ft_eval.run.labels import duration, label
 from ft_eval.run.tally import Tally
 from ft_eval.store.owner import Owner
-from ft_eval.store.status import LOG_NAME, LiveJob, LiveStatus, write_live
+from ft_eval.store.status import LOG_NAME, LiveStatus, write_live
+from ft_eval.store.time_left import LiveJob, job_size
 
 _SECONDS_BETWEEN_LINES = 60.0
 _SECONDS_BETWEEN_STATES = 1.0
@@ -135,7 +136,7 @@ class StatusFile(Tally):
         """Its pace is what the next one of its task may take."""
         tally = self.open.get(job.id)
         if tally is not None and tally.num_answers and not tally.num_found:
-            self._paces[job.task.name] = tally.seconds(self.clock()) / max(job.task.num_docs, 1)
+            self._paces[job.task.name] = tally.seconds(self.clock()) / job_size(job)
         super().job_finished(job)
         self._write()
 
@@ -155,5 +156,5 @@ class StatusFile(Tally):
         updated_at = datetime.now(UTC).isoformat(timespec="seconds")
         write_live(
             self._folder,
-            LiveStatus(owner=str(self._owner), updated_at=updated_at, jobs=jobs, seconds_per_document=self._paces),
+            LiveStatus(owner=str(self._owner), updated_at=updated_at, jobs=jobs, paces=self._paces),
         )

@@ -4,46 +4,26 @@ The process that runs it keeps `status.json` fresh, a few numbers that are in no
 from results and logs, so that a killed run is told as exactly as one that goes on. Writes nothing but that file.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ft_eval.errors import StoreError
-from ft_eval.records import Job, TaskResult
+from ft_eval.records import Job
 from ft_eval.store.codec import dump
 from ft_eval.store.files import refuse_link
 from ft_eval.store.lock import held_by
 from ft_eval.store.owner import Owner
 from ft_eval.store.run_store import RunStore
 from ft_eval.store.seal import seal
+from ft_eval.store.time_left import JobStatus, LiveJob, seconds_left
 from ft_eval.store.whole import read_whole
 
 STATUS_NAME = "status.json"
 LOG_NAME = "run.log"
 _LOG_TAIL_BYTES = 2**18
 _CHUNK_BYTES = 2**20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveJob:
-    """A job that is being answered, as its process sees it."""
-
-    job_id: str
-    num_found: int = 0
-    """Answers of earlier processes."""
-    num_requests: int = 0
-    """Requests that this process asks, as far as it knows yet."""
-    num_answers: int = 0
-    """Of these, answered."""
-    num_tokens: int = 0
-    seconds: float = 0.0
-    """Since this process began with it."""
-
-    @property
-    def requests_per_second(self) -> float:
-        """Answers over the time since the job was begun; 0 before the first."""
-        return self.num_answers / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,18 +35,8 @@ class LiveStatus:
     """UTC, ISO 8601, whole seconds."""
     jobs: tuple[LiveJob, ...] = ()
     """Those under way."""
-    seconds_per_document: Mapping[str, float] = field(default_factory=dict)
-    """Per task, what one document took in the jobs that this process finished."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobStatus:
-    """One job: done where it has a result; else with the answers that are on disk."""
-
-    job: Job
-    result: TaskResult | None = None
-    num_answers: int = 0
-    live: LiveJob | None = None
+    paces: Mapping[str, float] = field(default_factory=dict)
+    """Per task, what its last job that this process finished took, in seconds over its `job_size`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +97,7 @@ def read_status(folder: Path) -> RunStatus:
         command=store.plan.command,
         owner=owner,
         jobs=jobs,
-        seconds_left=None if live is None else _seconds_left(jobs, live),
+        seconds_left=None if live is None else seconds_left(jobs, live.paces),
         num_log_problems=num_problems,
         last_problems=last,
     )
@@ -155,28 +125,6 @@ def _num_lines(path: Path) -> int:
         return 0
     with path.open("rb") as file:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(_CHUNK_BYTES), b""))
-
-
-def _seconds_left(jobs: Iterable[JobStatus], live: LiveStatus) -> float | None:
-    """Of jobs under way, the requests left at their rate; of others, their documents at their task's, or any, pace."""
-    paces = live.seconds_per_document
-    overall = sum(paces.values()) / len(paces) if paces else None
-    total = 0.0
-    for status in jobs:
-        if status.result is not None:
-            continue
-        rate = status.live.requests_per_second if status.live else 0.0
-        pace = paces.get(status.job.task.name, overall)
-        if status.live is not None and rate:
-            total += (status.live.num_requests - status.live.num_answers) / rate
-        elif pace is not None:
-            total += pace * status.job.task.num_docs
-        else:
-            current = [one.seconds / one.num_answers for one in live.jobs if one.num_answers]
-            if not current:
-                return None
-            total += status.job.task.num_docs * sum(current) / len(current)
-    return total
 
 
 def _problems(path: Path, num_last: int = 3) -> tuple[int, tuple[str, ...]]:

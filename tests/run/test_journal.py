@@ -94,12 +94,12 @@ def test_the_status_of_a_run_under_way_counts_answers_rate_and_time_left(tmp_pat
         live = found.jobs[0].live
         assert live is not None
         assert (live.num_answers, live.num_requests, live.num_tokens, live.requests_per_second) == (4, 8, 40, 0.5)
-        assert found.seconds_left == 8.0 + 4 * 2.0  # four requests, and four documents not begun at that pace
+        assert found.seconds_left == 8.0 + 4 * 16.0  # four requests, and four draws of what takes 16 s
         clock.now += 8.0
         store.finish(_result(first.id), [_sample(first.id, index) for index in range(2)])
         status.job_finished(first)
         found = read_status(store.path)
-        assert (found.num_done, found.seconds_left) == (1, 16.0)
+        assert (found.num_done, found.seconds_left) == (1, 64.0)
         with store.responses(second.id) as responses:
             responses.append(answer(1))
     found = read_status(tmp_path / "run")
