@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _call(arguments: list[str] | None) -> Any:
     """Run the command; what it gave to ctx.exit, or that nobody reads its output any more."""
-    stdout = sys.stdout
+    stdout, code = sys.stdout, None
     try:
         code = cli(args=arguments, prog_name="ft-eval", standalone_mode=False)
     except SystemExit:

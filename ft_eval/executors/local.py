@@ -1,13 +1,13 @@
 """Work in this process, item after item, in the caller's thread: an outcome is told before the next is computed."""
 
 from collections.abc import Callable, Iterable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from ft_eval.closing import Closing
 from ft_eval.executors.base import Emit, Work
 
 
-class LocalExecutor:
+class LocalExecutor(Closing):
     """The simplest `Executor`: one worker, which is this process.
 
     Args:
@@ -31,11 +31,3 @@ class LocalExecutor:
     def close(self) -> None:
         """Let go of what the worker kept."""
         self._state = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()

@@ -11,9 +11,9 @@ import threading
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from ft_eval.closing import Closing
 from ft_eval.errors import ExecutorError
 from ft_eval.executors.base import Emit, Work
 from ft_eval.executors.crew import Crew, Emitted, Event, Failed, Finished, Joined, Lost, Task
@@ -54,7 +54,7 @@ class _Seat:
     at: tuple[_Call, Any, int] | None = None
 
 
-class PoolExecutor:
+class PoolExecutor(Closing):
     """An `Executor` whose workers are a crew. Several threads may call `map` at a time.
 
     Args:
@@ -103,14 +103,6 @@ class PoolExecutor:
         self._is_closing.set()
         if threading.current_thread() is not self._thread:
             self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _serve(self) -> None:
         """The pool's thread: until it is closed, or the crew is lost."""

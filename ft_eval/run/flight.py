@@ -11,14 +11,14 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from ft_eval.closing import Closing
 from ft_eval.executors import Executor, Work
 from ft_eval.executors.base import Emit
-from ft_eval.records import Answer, Job
+from ft_eval.records import Job
 from ft_eval.run.jobs import JobRunner
-from ft_eval.run.progress import Progress
+from ft_eval.run.progress import OneAtATime
 
 _WORKERS_PER_JOB = 16
 _MAX_JOBS = 32
@@ -35,7 +35,7 @@ def fly(jobs: Sequence[Job], runner: JobRunner) -> None:
     taking_turns = _TakingTurns(executor=runner.executor, turn=turn)
     flight = _Flight(
         jobs=deque(jobs),
-        runner=replace(runner, executor=taking_turns, progress=_OneAtATime(runner.progress)),
+        runner=replace(runner, executor=taking_turns, progress=OneAtATime(runner.progress)),
         turn=turn,
         errors=[],
     )
@@ -84,7 +84,7 @@ class _Flight:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _TakingTurns:
+class _TakingTurns(Closing):
     """An executor whose caller has the turn, gives it away while workers work, and takes it back."""
 
     executor: Executor
@@ -107,49 +107,3 @@ class _TakingTurns:
     def close(self) -> None:
         """End the workers."""
         self.executor.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class _OneAtATime:
-    """A listener that is never told two things at once."""
-
-    def __init__(self, listener: Progress) -> None:
-        self._listener = listener
-        self._lock = threading.Lock()
-
-    def job_skipped(self, job: Job) -> None:
-        """Pass it on."""
-        with self._lock:
-            self._listener.job_skipped(job)
-
-    def job_started(self, job: Job, num_requests: int) -> None:
-        """Pass it on."""
-        with self._lock:
-            self._listener.job_started(job, num_requests)
-
-    def answered(self, job: Job, answer: Answer) -> None:
-        """Pass it on."""
-        with self._lock:
-            self._listener.answered(job, answer)
-
-    def resumed(self, job: Job, num_answers: int) -> None:
-        """Pass it on."""
-        with self._lock:
-            self._listener.resumed(job, num_answers)
-
-    def job_finished(self, job: Job) -> None:
-        """Pass it on."""
-        with self._lock:
-            self._listener.job_finished(job)
-
-    def noticed(self, text: str) -> None:
-        """Pass it on."""
-        with self._lock:
-            self._listener.noticed(text)

@@ -3,6 +3,8 @@
 Several jobs may be under way at once; a listener is never called by two threads at a time.
 """
 
+import threading
+from collections.abc import Callable
 from typing import Protocol
 
 from ft_eval.records import Answer, Job
@@ -52,38 +54,55 @@ class SilentProgress:
         """Do nothing."""
 
 
-class Listeners:
+class Relay:
+    """Passes on all that it is told; to whom, and how, is its heirs' matter."""
+
+    def _tell(self, what: Callable[[Progress], None]) -> None:
+        raise NotImplementedError
+
+    def job_skipped(self, job: Job) -> None:
+        """Pass it on."""
+        self._tell(lambda listener: listener.job_skipped(job))
+
+    def resumed(self, job: Job, num_answers: int) -> None:
+        """Pass it on."""
+        self._tell(lambda listener: listener.resumed(job, num_answers))
+
+    def job_started(self, job: Job, num_requests: int) -> None:
+        """Pass it on."""
+        self._tell(lambda listener: listener.job_started(job, num_requests))
+
+    def answered(self, job: Job, answer: Answer) -> None:
+        """Pass it on."""
+        self._tell(lambda listener: listener.answered(job, answer))
+
+    def job_finished(self, job: Job) -> None:
+        """Pass it on."""
+        self._tell(lambda listener: listener.job_finished(job))
+
+    def noticed(self, text: str) -> None:
+        """Pass it on."""
+        self._tell(lambda listener: listener.noticed(text))
+
+
+class Listeners(Relay):
     """Tells several, in order."""
 
     def __init__(self, *listeners: Progress) -> None:
         self._listeners = listeners
 
-    def job_skipped(self, job: Job) -> None:
-        """Tell all."""
+    def _tell(self, what: Callable[[Progress], None]) -> None:
         for listener in self._listeners:
-            listener.job_skipped(job)
+            what(listener)
 
-    def resumed(self, job: Job, num_answers: int) -> None:
-        """Tell all."""
-        for listener in self._listeners:
-            listener.resumed(job, num_answers)
 
-    def job_started(self, job: Job, num_requests: int) -> None:
-        """Tell all."""
-        for listener in self._listeners:
-            listener.job_started(job, num_requests)
+class OneAtATime(Relay):
+    """Tells one, who is never told two things at once."""
 
-    def answered(self, job: Job, answer: Answer) -> None:
-        """Tell all."""
-        for listener in self._listeners:
-            listener.answered(job, answer)
+    def __init__(self, listener: Progress) -> None:
+        self._listener = listener
+        self._lock = threading.Lock()
 
-    def job_finished(self, job: Job) -> None:
-        """Tell all."""
-        for listener in self._listeners:
-            listener.job_finished(job)
-
-    def noticed(self, text: str) -> None:
-        """Tell all."""
-        for listener in self._listeners:
-            listener.noticed(text)
+    def _tell(self, what: Callable[[Progress], None]) -> None:
+        with self._lock:
+            what(self._listener)

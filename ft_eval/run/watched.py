@@ -21,13 +21,13 @@ class Watched(Listeners):
     def answered(self, job: Job, answer: Answer) -> None:
         """Tell all, and look."""
         super().answered(job, answer)
-        self._tell()
+        self._tell_odd()
 
     def job_finished(self, job: Job) -> None:
         """Tell all, and look."""
         super().job_finished(job)
-        self._tell()
+        self._tell_odd()
 
-    def _tell(self) -> None:
+    def _tell_odd(self) -> None:
         for text in self._look():
             self.noticed(text)

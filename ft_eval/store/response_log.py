@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
+from ft_eval.closing import Closing
 from ft_eval.errors import StoreError
 from ft_eval.records import Answer
 from ft_eval.store.codec import dump, load
@@ -34,7 +34,7 @@ _SYNC_SECONDS = 1.0
 _sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
-class ResponseLog:
+class ResponseLog(Closing):
     """Answers by key, in memory and in an append-only file. `open` it; close it, or use it as a context manager.
 
     On opening, what a kill or a bad disk left behind is put right and counted in `num_dropped`:
@@ -136,14 +136,6 @@ class ResponseLog:
         finally:
             os.close(self._fd)
             self._fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _write(self, line: bytes) -> None:
         """One write on an append descriptor; what does not fit whole is cut off again."""

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
+from ft_eval.closing import Closing
 from ft_eval.errors import StoreError
 from ft_eval.records import RunPlan, SampleResult, TaskResult
 from ft_eval.store.files import make_folder, one_clear_line, refuse_link
@@ -43,7 +43,7 @@ class _RunFile:
     plan: RunPlan
 
 
-class RunStore:
+class RunStore(Closing):
     """One run's folder. `create` and `open_or_create` hold the run's lock until `close`; `open` only reads.
 
     Use it as a context manager.
@@ -179,14 +179,6 @@ class RunStore:
         """Let the next process have the run; closing twice is fine."""
         if self._lock is not None:
             self._lock.release()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _assert_writable(self) -> None:
         assert self._lock is not None, f"{self.path} was opened to be read"
