@@ -20,6 +20,7 @@ _S3_CLIENT: Mapping[str, Any] = {
     "connect_timeout": 10,
     "read_timeout": 60,
 }
+_NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError"})
 _CLOCK = ".clock"
 
 
@@ -216,7 +217,8 @@ def _is_refused(error: OSError) -> bool:
 def _clear(error: Exception, url: RunUrl, action: str) -> StoreError:
     """What a store's library raised, in one line: a mistake of the user's, or a store that can't be reached now."""
     said = f"{type(error).__name__}: {error}".split("\n")[0][:300]
-    if isinstance(error, PermissionError) or type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}:
+    is_closed = isinstance(error, PermissionError) or type(error).__name__ in _NO_CREDENTIALS
+    if is_closed and "expired" not in said.lower():  # what was open a while ago can be opened again
         return StoreError(f"{url}: can't {action}: access is denied ({said}); check the store's credentials")
     if isinstance(error, FileNotFoundError):
         return StoreError(f"{url}: can't {action}: no such bucket or folder ({said}); make it, or mend the address")

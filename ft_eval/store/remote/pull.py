@@ -20,7 +20,7 @@ _JOB = re.compile(
     r"jobs/([0-9a-f]{12})/((?:responses|samples)\.jsonl|(?:cost|result)\.json|responses/[0-9]{12}-[0-9]{12}\.jsonl)"
 )
 _SEGMENT = re.compile(r"responses/([0-9]{12})-([0-9]{12})\.jsonl")
-_MAX_LOG_BYTES = 8 * 2**30
+_MAX_LOG_BYTES = 2 * 2**30
 OnNotice = Callable[[str], None]
 
 

@@ -151,3 +151,24 @@ def test_an_address_without_its_library_is_one_line(monkeypatch):
     monkeypatch.undo()
     with pytest.raises(UsageError, match="expected an address such as s3://bucket/run"):
         Objects(RunUrl(protocol="s4", path="bucket/run"))
+
+
+@pytest.mark.parametrize(
+    ("raised", "exit_code", "said"),
+    [
+        (PermissionError("Forbidden"), 2, "check the store's credentials"),
+        (PermissionError("The provided token has expired."), 4, "run the same command again"),
+        (FileNotFoundError("The specified bucket does not exist"), 2, "no such bucket"),
+        (TimeoutError("read timed out\nsecond line"), 4, "run the same command again"),
+        (ValueError("of a library's own"), 4, "run the same command again"),
+    ],
+)
+def test_whatever_a_store_says_is_one_line_with_what_to_do(objects, monkeypatch, raised, exit_code, said):
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise raised
+
+    monkeypatch.setattr(objects._fs, "find", fail)
+    with pytest.raises(StoreError, match=said) as found:
+        objects.list()
+    assert found.value.exit_code == exit_code
+    assert "\n" not in str(found.value)
