@@ -30,9 +30,10 @@ _OLDEST_VERSION = 1
 """The oldest format that is still read."""
 
 T = TypeVar("T")
-_Decoder = Callable[[Any, str], Any]
+_Decoder = Callable[[Any], Any]
 _FLOAT_TAG = "__float__"
 _NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_AS_IT_IS = frozenset({str, bool, int, NoneType})
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 
@@ -43,7 +44,10 @@ def dump(record: object, *, versioned: bool = False) -> str:
     Raises:
         StoreError: A field holds what could not be read back: a wrong type, or one that the codec does not know.
     """
-    plain = _plain(record, type(record).__name__)
+    try:
+        plain = _plain(record)
+    except _Mismatch as found:
+        raise found.at(type(record)) from None
     _decode(type(record), plain, FORMAT_VERSION)  # nothing is written that could not be read back
     if versioned:
         plain = {"format_version": FORMAT_VERSION, **plain}
@@ -64,8 +68,27 @@ def load(cls: type[T], text: str | bytes, *, versioned: bool = False) -> T:
     return cast("T", _decode(cls, plain, version))
 
 
+class _Mismatch(Exception):  # noqa: N818 — never leaves this module
+    """A value that is not what its annotation says; the way to it is put together while the call stack unwinds."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.steps: list[str] = []
+
+    def within(self, step: str) -> "_Mismatch":
+        self.steps.append(step)
+        return self
+
+    def at(self, cls: Any) -> StoreError:
+        """What a caller gets to see."""
+        return StoreError(f"{cls.__name__}{''.join(reversed(self.steps))}: {self}")
+
+
 def _decode(cls: Any, plain: Any, version: int) -> Any:
-    return _decoder(cls, version)(plain, cls.__name__)
+    try:
+        return _decoder(cls, version)(plain)
+    except _Mismatch as found:
+        raise found.at(cls) from None
 
 
 def _check_version(plain: Any) -> int:
@@ -99,21 +122,40 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return plain
 
 
-def _plain(value: Any, where: str) -> Any:
+def _plain(value: Any) -> Any:
     """Plain JSON data of a record's value."""
+    if type(value) in _AS_IT_IS or isinstance(value, int):
+        return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else {_FLOAT_TAG: str(float(value))}
     if isinstance(value, str | Path):
         return str(value)
-    if isinstance(value, bool | int | NoneType):
-        return value
     if isinstance(value, tuple):
-        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+        return [_plain_part(item, index) for index, item in enumerate(value)]
     if isinstance(value, Mapping):
-        return {key: _plain(item, f"{where}[{_SHORT.repr(key)}]") for key, item in value.items()}
+        return {key: _plain_part(item, key) for key, item in value.items()}
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name), f"{where}.{field.name}") for field in fields(value)}
-    raise StoreError(f"{where}: a {type(value).__name__} can't be stored")
+        return {name: _plain_field(value, name) for name in _names(cast("Any", type(value)))}
+    raise _Mismatch(f"a {type(value).__name__} can't be stored")
+
+
+def _plain_part(item: Any, place: object) -> Any:
+    try:
+        return _plain(item)
+    except _Mismatch as error:
+        raise error.within(f"[{_SHORT.repr(place)}]") from None
+
+
+def _plain_field(record: Any, name: str) -> Any:
+    try:
+        return _plain(getattr(record, name))
+    except _Mismatch as error:
+        raise error.within(f".{name}") from None
+
+
+@cache
+def _names(cls: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls))
 
 
 @cache
@@ -138,67 +180,79 @@ def _special(hint: Any) -> _Decoder:
         return _float
     if hint is Path:
         text = _exact(str)
-        return lambda value, where: Path(text(value, where))
+        return lambda value: Path(text(value))
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return _enum(hint)
     raise TypeError(f"the codec has no rule for the annotation {hint}")
 
 
-def _mismatch(where: str, got: object, expected: str) -> StoreError:
-    return StoreError(f"{where}: got {_SHORT.repr(got)}, expected {expected}")
+def _mismatch(got: object, expected: str) -> _Mismatch:
+    return _Mismatch(f"got {_SHORT.repr(got)}, expected {expected}")
 
 
 _EXACT: Mapping[type, str] = {str: "a string", bool: "true or false", int: "a whole number"}
 
 
 def _exact(kind: type) -> _Decoder:
-    def decode(value: Any, where: str) -> Any:
+    def decode(value: Any) -> Any:
         if type(value) is not kind:
-            raise _mismatch(where, value, _EXACT[kind])
+            raise _mismatch(value, _EXACT[kind])
         return value
 
     return decode
 
 
-def _float(value: Any, where: str) -> float:
+def _float(value: Any) -> float:
     if type(value) is float and math.isfinite(value):  # the parser lets NaN and 1e400 through
         return value
     if type(value) is int and abs(value) <= 2**53:
         return float(value)
     if type(value) is dict and list(value) == [_FLOAT_TAG] and value[_FLOAT_TAG] in tuple(_NON_FINITE):
         return _NON_FINITE[value[_FLOAT_TAG]]
-    raise _mismatch(where, value, "a number")
+    raise _mismatch(value, "a number")
 
 
 def _enum(kind: type[StrEnum]) -> _Decoder:
     members = {member.value: member for member in kind}
 
-    def decode(value: Any, where: str) -> StrEnum:
+    def decode(value: Any) -> StrEnum:
         if type(value) is not str or value not in members:
-            raise _mismatch(where, value, f"one of {', '.join(members)}")
+            raise _mismatch(value, f"one of {', '.join(members)}")
         return members[value]
 
     return decode
 
 
 def _optional(inner: _Decoder) -> _Decoder:
-    return lambda value, where: None if value is None else inner(value, where)
+    return lambda value: None if value is None else inner(value)
 
 
 def _array(item: _Decoder) -> _Decoder:
-    def decode(value: Any, where: str) -> tuple[Any, ...]:
+    def decode(value: Any) -> tuple[Any, ...]:
         if type(value) is not list:
-            raise _mismatch(where, value, "an array")
-        return tuple(item(element, f"{where}[{index}]") for index, element in enumerate(value))
+            raise _mismatch(value, "an array")
+        found: list[Any] = []
+        try:
+            for element in value:
+                found.append(item(element))  # noqa: PERF401 — its length says where an error is
+        except _Mismatch as error:
+            raise error.within(f"[{len(found)}]") from None
+        return tuple(found)
 
     return decode
 
 
 def _object(item: _Decoder) -> _Decoder:
-    def decode(value: Any, where: str) -> dict[str, Any]:
+    def decode(value: Any) -> dict[str, Any]:
         if type(value) is not dict or not all(type(key) is str for key in value):
-            raise _mismatch(where, value, "an object with string keys")
-        return {key: item(element, f"{where}[{_SHORT.repr(key)}]") for key, element in value.items()}
+            raise _mismatch(value, "an object with string keys")
+        found, key = {}, ""
+        try:
+            for key, element in value.items():
+                found[key] = item(element)
+        except _Mismatch as error:
+            raise error.within(f"[{_SHORT.repr(key)}]") from None
+        return found
 
     return decode
 
@@ -208,18 +262,24 @@ def _record(cls: type, version: int) -> _Decoder:
     known = [field.name for field in fields(cls) if field.metadata.get("since", _OLDEST_VERSION) <= version]
     items = {name: _decoder(hints[name], version) for name in known}
 
-    def decode(value: Any, where: str) -> Any:
+    def decode(value: Any) -> Any:
         if type(value) is not dict:
-            raise _mismatch(where, value, "an object")
+            raise _mismatch(value, "an object")
         if value.keys() != items.keys():
-            raise _wrong_keys(where, value, items)
-        return cls(**{name: item(value[name], f"{where}.{name}") for name, item in items.items()})
+            raise _wrong_keys(value, items)
+        found, name = {}, ""
+        try:
+            for name, item in items.items():
+                found[name] = item(value[name])
+        except _Mismatch as error:
+            raise error.within(f".{name}") from None
+        return cls(**found)
 
     return decode
 
 
-def _wrong_keys(where: str, value: Mapping[str, Any], known: Mapping[str, Any]) -> StoreError:
+def _wrong_keys(value: Mapping[str, Any], known: Mapping[str, Any]) -> _Mismatch:
     unknown = next((key for key in value if key not in known), None)
     if unknown is not None:
-        return StoreError(f"{where}: unknown key {_SHORT.repr(unknown)}{did_you_mean(str(unknown), known)}")
-    return StoreError(f"{where}: missing key {next(key for key in known if key not in value)!r}")
+        return _Mismatch(f"unknown key {_SHORT.repr(unknown)}{did_you_mean(str(unknown), known)}")
+    return _Mismatch(f"missing key {next(key for key in known if key not in value)!r}")

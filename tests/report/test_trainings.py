@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from ft_eval.records import Job, SampleResult
-from ft_eval.report import build_report
+from ft_eval.report import build_report, render_html
 from ft_eval.report.tables import Report
 from ft_eval.stats import CHECKPOINT
 from tests.report import fakes
@@ -75,3 +75,13 @@ def test_checkpoints_that_name_no_training_make_no_curve() -> None:
     jobs = [fakes.job(fakes.baseline(f"base-{step}", step=step), TASK) for step in (1, 2)]
     report = _report({job: [0.0, 1.0] for job in jobs})
     assert (report.curves, report.last_thirds) == ((), ())
+
+
+def test_of_a_long_training_the_last_third_and_the_last_moment_are_spoken_of_on_top() -> None:
+    report = _report(_scores(3))
+    lines = report.summary.lines
+    assert lines[0].startswith("Over the last third of training (2 and 2 checkpoints), ft against base on ppl")
+    assert lines[1] == "Each of the 4 moments of the training has its own verdicts below; of the last:"
+    assert "ft-30" in lines[2]
+    assert not [line for line in lines for early in TOKENS[:-1] if f"ft-{early}" in line]
+    assert render_html(report).count('<details class="panel">') == 3
