@@ -40,8 +40,8 @@ PROGRAM = """
 import signal, sys, time
 from ft_eval.cli.stopping import ends_in_order
 with ends_in_order():
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         time.sleep(60)
     except KeyboardInterrupt:
         print("flushing", flush=True)

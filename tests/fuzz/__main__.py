@@ -54,13 +54,14 @@ def _fuzz(name: str, num_runs: int, seed: int, keep: Path) -> None:
 
     with atheris.instrument_imports(include=["ft_eval"]):
         from tests.fuzz import targets
+        from tests.fuzz.target import run
     target = targets.TARGETS[name]
     counts: Counter[bool] = Counter()
     started = time.monotonic()
 
     def one(data: bytes) -> None:
         try:
-            counts[targets.run(target, data)] += 1
+            counts[run(target, data)] += 1
         except BaseException:
             (keep / f"{name}-{hashlib.sha256(data).hexdigest()[:12]}").write_bytes(data)
             raise

@@ -1,74 +1,31 @@
-"""Small records and a run folder made of them, for targets to begin with."""
+"""Records and a run folder made of them, for targets to begin with, and what makes bytes of them."""
 
 import gzip
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
-from ft_eval.records import (
-    Answer,
-    Arm,
-    Checkpoint,
-    EngineOptions,
-    Environment,
-    Job,
-    LatentPolicy,
-    PromptUsage,
-    RunPlan,
-    SampleResult,
-    TaskGroup,
-    TaskResult,
-    TaskSpec,
-)
+from ft_eval.records import PromptUsage, RunPlan, SampleResult, TaskResult
 from ft_eval.store import RunStore
+from tests.store import made
 
 
 def plan() -> RunPlan:
     """One latent checkpoint on one task."""
-    checkpoint = Checkpoint(name="ft", arm=Arm.LATENT, path=Path("ft"), digest="b" * 64, kappa_bits=0.5)
-    spec = TaskSpec(name="gsm8k", version="3", output_type="generate_until", num_fewshot=5, metric="exact_match")
-    return RunPlan(
-        jobs=(Job(checkpoint=checkpoint, task=spec, latents=LatentPolicy(num_draws=4), seed=1),),
-        groups=(TaskGroup(name="math", tasks=("gsm8k",)),),
-        engine=EngineOptions(batch_size=8),
-        environment=Environment(python="3.11", platform="Linux", processor="x", num_threads=2, versions={"torch": "2"}),
-        command="ft-eval run",
-        created_at="2026-01-01T00:00:00+00:00",
-    )
-
-
-def answer(index: int) -> Answer:
-    """A completion with letters that are no ASCII."""
-    return Answer(key=f"generate/{index}/0", text=f"№ {index}\n\u2028 '\"", num_generated_tokens=index, seconds=0.5)
+    return replace(made.plan(), jobs=made.plan().jobs[1:])
 
 
 def sample() -> SampleResult:
-    """A scored document of the plan's job."""
-    return SampleResult(
-        job_id=plan().jobs[0].id,
-        doc_id=0,
-        doc_hash="d",
-        prompt_hash="p",
-        target_hash="t",
-        prompt="2 + 2 =",
-        target="4",
-        responses=("4",),
-        logprobs_nats=(-0.5, float("-inf")),
-        metrics={"exact_match": 1.0},
-    )
+    """A scored document of the plan's job, with what JSON has no number for."""
+    return replace(made.sample(plan().jobs[0].id, 0), logprobs_nats=(-0.5, float("-inf")))
 
 
 def result() -> TaskResult:
     """The plan's job, done."""
-    return TaskResult(
-        job_id=plan().jobs[0].id,
-        metrics={"exact_match": 0.5},
+    return replace(
+        made.result(plan().jobs[0].id),
         stderrs={"exact_match": float("nan")},
         num_samples=1,
-        started_at="2026-01-01T00:00:00+00:00",
-        seconds=2.0,
-        num_prompt_tokens=10,
-        num_generated_tokens=6,
-        peak_memory_bytes=1,
         scoring={"sandbox": "ns"},
         prompt_usage=PromptUsage(kl_bits=0.5, information_bits=0.1, num_tokens=5, num_prompts=1),
     )

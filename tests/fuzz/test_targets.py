@@ -4,7 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.targets import TARGETS, Target, cleaned, corpus, run
+from tests.fuzz.target import Target, cleaned, run
+from tests.fuzz.targets import TARGETS, corpus
 
 _BITS = (
     b"",

@@ -13,7 +13,7 @@ from ft_eval.run.unscored import check_unscored, unscored_lines
 from ft_eval.store import RunStore
 from ft_eval.store.status import LiveStatus, read_status, write_live
 from ft_eval.store.whole import read_whole
-from tests.store.conftest import _plan, _result, _sample
+from tests.store import made
 
 
 class Clock:
@@ -28,7 +28,7 @@ class Clock:
 
 @pytest.fixture
 def plan():
-    return _plan(num_docs=4)
+    return made.plan(num_docs=4)
 
 
 def answer(index: int) -> Answer:
@@ -96,7 +96,7 @@ def test_the_status_of_a_run_under_way_counts_answers_rate_and_time_left(tmp_pat
         assert (live.num_answers, live.num_requests, live.num_tokens, live.requests_per_second) == (4, 8, 40, 0.5)
         assert found.seconds_left == 8.0 + 4 * 16.0  # four requests, and four draws of what takes 16 s
         clock.now += 8.0
-        store.finish(_result(first.id), [_sample(first.id, index) for index in range(2)])
+        store.finish(made.result(first.id), [made.sample(first.id, index) for index in range(2)])
         status.job_finished(first)
         found = read_status(store.path)
         assert (found.num_done, found.seconds_left) == (1, 64.0)
@@ -137,10 +137,10 @@ def test_problems_in_the_log_are_counted_and_the_last_ones_shown(tmp_path, plan)
 
 def test_unscored_samples_are_told_and_too_many_fail_the_run(tmp_path, plan):
     first, second = plan.jobs
-    samples = [replace(_sample(first.id, index), error="no number" if index < 2 else None) for index in range(20)]
+    samples = [replace(made.sample(first.id, index), error="no number" if index < 2 else None) for index in range(20)]
     with RunStore.create(tmp_path / "run", plan) as store:
-        store.finish(replace(_result(first.id), num_samples=20, num_unscored=2), samples)
-        store.finish(_result(second.id), [])
+        store.finish(replace(made.result(first.id), num_samples=20, num_unscored=2), samples)
+        store.finish(made.result(second.id), [])
         assert unscored_lines(store) == ["base · gsm8k: 2 of 20 samples could not be scored: no number"]
         check_unscored(store, 0.1)
         with pytest.raises(UnscoredError, match=r"base · gsm8k: 2 of 20 .*10\.0%; --max-unscored allows 9\.9%\)"):

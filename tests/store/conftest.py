@@ -1,102 +1,32 @@
 """Small plans and answers, as functions, so that property tests can call them too."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ft_eval.records import (
-    Answer,
-    Arm,
-    Checkpoint,
-    EngineOptions,
-    Environment,
-    Job,
-    LatentPolicy,
-    LatentSource,
-    RunPlan,
-    SampleResult,
-    TaskGroup,
-    TaskResult,
-    TaskSpec,
-)
-
-_TASK = TaskSpec(
-    name="gsm8k", version="3", output_type="generate_until", num_fewshot=5, metric="exact_match/strict-match"
-)
-_BASELINE = Checkpoint(name="base", arm=Arm.BASELINE, path=Path("ckpts/base"), digest="a" * 64)
-_LATENT = Checkpoint(name="ft", arm=Arm.LATENT, path=Path("ckpts/ft"), baseline="base", digest="b" * 64, kappa_bits=0.5)
-
-
-def _plan(**task: Any) -> RunPlan:
-    spec = replace(_TASK, **task)
-    policy = LatentPolicy(source=LatentSource.PRIOR, num_draws=4)
-    return RunPlan(
-        jobs=(
-            Job(checkpoint=_BASELINE, task=spec, latents=None, seed=1),
-            Job(checkpoint=_LATENT, task=spec, latents=policy, seed=1),
-        ),
-        groups=(TaskGroup(name="math", tasks=("gsm8k",)),),
-        engine=EngineOptions(batch_size=8),
-        environment=Environment(python="3.11", platform="Linux", processor="x", num_threads=2, versions={"torch": "2"}),
-        command="ft-eval run",
-        created_at="2026-01-01T00:00:00+00:00",
-    )
-
-
-def _answer(index: int) -> Answer:
-    return Answer(key=f"generate/{index}/0", text=f"№ {index}\n\u2028 '\"", num_generated_tokens=index, seconds=0.5)
-
-
-def _sample(job_id: str, doc_id: int) -> SampleResult:
-    return SampleResult(
-        job_id=job_id,
-        doc_id=doc_id,
-        doc_hash="d",
-        prompt_hash="p",
-        target_hash="t",
-        prompt="2 + 2 =",
-        target="4",
-        responses=("4",),
-        metrics={"exact_match/strict-match": float(doc_id % 2)},
-    )
-
-
-def _result(job_id: str) -> TaskResult:
-    return TaskResult(
-        job_id=job_id,
-        metrics={"exact_match/strict-match": 0.5},
-        stderrs={},
-        num_samples=2,
-        started_at="2026-01-01T00:00:00+00:00",
-        seconds=2.0,
-        num_prompt_tokens=10,
-        num_generated_tokens=6,
-        peak_memory_bytes=1,
-    )
+from ft_eval.records import Answer, RunPlan, SampleResult, TaskResult
+from tests.store import made
 
 
 @pytest.fixture(scope="session")
 def make_plan() -> Callable[..., RunPlan]:
     """A plan of two jobs, base and ft on one task; keywords change the task."""
-    return _plan
+    return made.plan
 
 
 @pytest.fixture(scope="session")
 def make_answer() -> Callable[[int], Answer]:
     """The answer to the request with that number."""
-    return _answer
+    return made.answer
 
 
 @pytest.fixture(scope="session")
 def make_sample() -> Callable[[str, int], SampleResult]:
     """A job's sample of the document with that number."""
-    return _sample
+    return made.sample
 
 
 @pytest.fixture(scope="session")
 def make_result() -> Callable[[str], TaskResult]:
     """A job's result."""
-    return _result
+    return made.result
