@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    ProgressColumn,
     SpinnerColumn,
     TaskID,
     TextColumn,
@@ -19,12 +20,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bars
+from rich.table import Column
 
 from ft_eval.cli.now_and_then import NowAndThen
 from ft_eval.records import Answer, Job, RunPlan
 from ft_eval.run import Progress, SilentProgress
 from ft_eval.run.labels import duration, label
 from ft_eval.run.tally import Tally
+
+_MEDIUM, _WIDE = 76, 110
+"""Characters from which there is room for a bar and a rate, and for a clock too."""
 
 
 class Style(Enum):
@@ -52,10 +57,31 @@ def live_progress(plan: RunPlan, style: Style) -> Iterator[Progress]:
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield LineProgress(plan)
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    rates = (TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Bars(*columns, *rates, console=Console(stderr=True), refresh_per_second=5) as bars:
+    terminal = Console(stderr=True)
+    with Bars(*_columns(terminal.width), console=terminal, refresh_per_second=5) as bars:
         yield BarProgress(plan, bars)
+
+
+def _columns(width: int) -> tuple[ProgressColumn, ...]:
+    """What stands in a line of so many characters: in every width the job, how far it is and the time left.
+
+    A narrow one has no clock, a very narrow one no bar and no rate either; a long name is cut.
+    """
+    bar = (BarColumn(20 if width >= _WIDE else 10),) if width >= _MEDIUM else ()
+    rate = (TextColumn("{task.fields[rate]}"),) if width >= _MEDIUM else ()
+    clock = (TimeElapsedColumn(),) if width >= _WIDE else ()
+    others = 30 + 17 * len(rate) + 21 * len(clock) + 11 * len(bar)
+    name = Column(no_wrap=True, overflow="ellipsis", max_width=max(12, width - others))
+    left = (TextColumn("left"), TimeRemainingColumn())
+    return (
+        SpinnerColumn(),
+        TextColumn("{task.description}", table_column=name),
+        *bar,
+        MofNCompleteColumn(),
+        *rate,
+        *clock,
+        *left,
+    )
 
 
 class Remarks(SilentProgress):

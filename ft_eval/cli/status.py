@@ -1,5 +1,7 @@
 """`ft-eval status`: where a run stands, while it runs and after."""
 
+import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,8 +35,16 @@ def status(run: "Path | RunUrl | None", *, watch: bool) -> None:
     _show(str(place), found := read_status(folder_to_read(place)))
     while watch and found.state == "running":
         time.sleep(2.0)
-        click.echo()
+        _begin_again()
         _show(str(place), found := read_status(folder_to_read(place)))
+
+
+def _begin_again() -> None:
+    """In a terminal the next picture takes the last one's place; elsewhere it comes after a blank line."""
+    if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+        click.clear()
+    else:
+        click.echo()
 
 
 def _show(name: str, found: "RunStatus") -> None:
