@@ -77,6 +77,6 @@ def _line(status: "JobStatus") -> str:
     if status.live is None:
         return f"{name}: {status.num_answers} answers kept" if status.num_answers else f"{name}: waiting"
     live = status.live
-    rate = f", {live.requests_per_second:.1f} requests/s, {live.num_tokens / max(live.seconds, 1e-3):,.0f} tokens/s"
+    rate = f", {live.requests_per_second:.1f}/s, {live.num_tokens / max(live.seconds, 1e-3):,.0f} tokens/s"
     found = f" ({live.num_found} found)" if live.num_found else ""
     return f"{name}: {live.num_answers} of {live.num_requests} requests{found}{rate if live.num_answers else ''}"

@@ -12,8 +12,8 @@ from rich.table import Table
 from ft_eval.report import GateResult, Outcome, Report, RowKind, SummaryRow, Verdict, summary_lines, summary_rows
 from ft_eval.report.formats import one_line
 
-_MEDIUM, _WIDE = 110, 150
-"""Characters from which the relative gain, and from which every column fits."""
+_NARROW, _MEDIUM, _WIDE = 80, 110, 150
+"""Characters from which the items and p, then the relative gain, and then every column fits."""
 _VERDICTS = {
     Verdict.BETTER: "[bold blue]▲ better[/]",
     Verdict.WORSE: "[bold dark_orange]▼ worse[/]",
@@ -42,14 +42,15 @@ def _console() -> Console:
 def _table(rows: Sequence[SummaryRow], width: int) -> Table:
     """What stands in every width comes first; a column more, and the metric's name, from `_MEDIUM` and `_WIDE`."""
     shown = [row for row in rows if row.kind is not RowKind.SUBTASK]
-    table = Table(header_style="bold", box=box.SIMPLE_HEAD)
+    padding = (0, 1) if width >= _MEDIUM else (0, 1, 0, 0)
+    table = Table(header_style="bold", box=box.SIMPLE_HEAD, padding=padding, pad_edge=width >= _MEDIUM)
     has_latents = len({row.latent for row in shown}) > 1
     for name in ("task", "latent") if has_latents else ("task",):
-        table.add_column(name, overflow="fold")
-    numbers = ["items", "scores", "difference"]
+        table.add_column(name, overflow="fold", min_width=8 if width >= _NARROW else 6)
+    numbers = ["items", "scores", "difference"] if width >= _NARROW else ["scores", "difference"]
     numbers += ["relative gain"] if width >= _MEDIUM else []
     numbers += ["detectable", "W/L/T", "p alone"] if width >= _WIDE else []
-    for name in (*numbers, "p"):
+    for name in (*numbers, "p") if width >= _NARROW else numbers:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold", no_wrap=all(row.verdict for row in shown))
     for row in shown:
@@ -64,12 +65,12 @@ def _cells(row: SummaryRow, width: int, *, has_latents: bool) -> list[str]:
     cells = [
         f"{row.task}\n{row.metric}" if width >= _MEDIUM else row.task,
         *((row.latent,) if has_latents else ()),
-        row.num_items,
+        *((row.num_items,) if width >= _NARROW else ()),
         f"{row.baseline_score} → {row.latent_score}",
         row.difference if row.verdict is None else f"{row.difference}\n{row.interval}",
         *((f"{gain}\n[{ends}" if ends else gain,) if width >= _MEDIUM else ()),
         *((row.smallest_detectable, row.split, row.p_value) if width >= _WIDE else ()),
-        row.p_corrected,
+        *((row.p_corrected,) if width >= _NARROW else ()),
     ]
     return [*map(escape, cells), escape(row.remark) if row.verdict is None else _VERDICTS[row.verdict]]
 

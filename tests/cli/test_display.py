@@ -8,8 +8,10 @@ from rich.progress import Progress as Bars
 
 from ft_eval.cli.code_settings import code_settings
 from ft_eval.cli.display import BarProgress, LineProgress, Style, _columns, live_progress
+from ft_eval.cli.verdicts import _table
 from ft_eval.harness.mirror import DataSource
 from ft_eval.records import Answer
+from ft_eval.report import RowKind, SummaryRow, Verdict
 from ft_eval.run.labels import label
 from tests.store import made
 
@@ -81,3 +83,40 @@ def test_quiet_says_nothing_of_the_gold_check(tells, said, capsys):
     settings = code_settings(DataSource(), "auto", allow_unsafe_code=False, check_references=True, tells=tells)
     settings.on_check("toy", 1, 2)
     assert capsys.readouterr() == ("", said)
+
+
+def row(latent: str) -> SummaryRow:
+    return SummaryRow(
+        task="toy_gsm8k",
+        kind=RowKind.TASK,
+        metric="exact_match/strict-match",
+        num_items="1,319 × 8",
+        baseline="toy-baseline",
+        latent=latent,
+        baseline_score="82.5",
+        latent_score="68.8",
+        difference="−13.8",
+        interval="[−27.8, +10.3]",
+        relative_gain="−16.7 % [−32.5 %, +10.3 %]",
+        smallest_detectable="12.5",
+        split="5/16/19",
+        p_value="0.11",
+        p_corrected="0.078",
+        test="mid-p McNemar",
+        verdict=Verdict.UNRESOLVED,
+        remark="",
+    )
+
+
+@pytest.mark.parametrize("width", [60, 79, 80, 109, 110, 150])
+def test_in_any_width_a_verdicts_row_says_task_latent_scores_difference_and_verdict(width):
+    written = io.StringIO()
+    console = Console(file=written, width=width, force_terminal=True, color_system=None)
+    console.print(_table([row("toy-latent prior ×4"), row("toy-latent zero")], width))
+    lines = written.getvalue().splitlines()
+    assert all(len(line) <= width for line in lines)
+    table = written.getvalue()
+    for whole in ("82.5 → 68.8", "−13.8", "[−27.8, +10.3]", "○ unresolved"):
+        assert table.count(whole) == 2, f"{whole} is cut\n{table}"
+    assert "prior" in table
+    assert ("1,319 × 8" in table) == (width >= 80)

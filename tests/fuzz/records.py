@@ -1,6 +1,7 @@
 """Records and a run folder made of them, for targets to begin with, and what makes bytes of them."""
 
 import gzip
+import re
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -44,8 +45,17 @@ def files_of(path: Path) -> dict[str, Path]:
     return {file.name: file for file in path.rglob("*") if file.is_file()}
 
 
-def sealed_line(line: bytes) -> bytes:
-    """A log's line with its checksum where it begins with !, else as it is."""
+def sealed(data: bytes) -> bytes:
+    """Lines that begin with ! with their checksum, the others as they are."""
+    return b"".join(_sealed_line(line) for line in data.splitlines(keepends=True))
+
+
+def unsealed(data: bytes) -> bytes:
+    """The other way: lines that have a checksum with a ! in its place."""
+    return re.sub(rb'^\{"crc32":"[0-9a-f]{8}",', b"!", data, flags=re.MULTILINE)
+
+
+def _sealed_line(line: bytes) -> bytes:
     if not line.startswith(b"!"):
         return line
     body = line[1:].removesuffix(b"\n")

@@ -27,7 +27,7 @@ def _toml_seeds() -> list[bytes]:
 
 def _log(data: bytes) -> None:
     """A log; a line that begins with ! gets its checksum, so that what is behind the checksum is reached too."""
-    path = put("responses.jsonl", b"".join(records.sealed_line(line) for line in data.splitlines(keepends=True)))
+    path = put("responses.jsonl", records.sealed(data))
     with ResponseLog.open(path) as log:
         log.append(Answer(key="new", text="x"))
     with ResponseLog.open(path) as log:
@@ -44,12 +44,12 @@ _FILES = ("run.json", "result.json", "samples.jsonl")
 
 
 def _run_folder(data: bytes) -> None:
-    """A run folder in which one file is the bytes; the first byte says which."""
+    """A run folder in which one file is the bytes; the first byte says which. Lines with ! as in a log."""
     place = records.run_folder(folder() / "run")
     files = records.files_of(place)
     name = _FILES[data[0] % len(_FILES)] if data else _FILES[0]
     kept = files[name].read_bytes()
-    files[name].write_bytes(data[1:])
+    files[name].write_bytes(records.sealed(data[1:]))
     try:
         store = RunStore.open(place)
         for job in store.plan.jobs:
@@ -62,7 +62,8 @@ def _run_folder(data: bytes) -> None:
 
 def _run_seeds() -> list[bytes]:
     files = records.files_of(records.run_folder(folder() / "run"))
-    return [bytes([number]) + files[name].read_bytes() for number, name in enumerate(_FILES)]
+    whole = [bytes([number]) + files[name].read_bytes() for number, name in enumerate(_FILES)]
+    return whole + [data[:1] + records.unsealed(data[1:]) for data in whole]
 
 
 _RECORDS: tuple[type, ...] = (Answer, SampleResult, TaskResult, RunPlan)
