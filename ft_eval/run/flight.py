@@ -21,7 +21,8 @@ from ft_eval.run.jobs import JobRunner
 from ft_eval.run.progress import OneAtATime
 
 _WORKERS_PER_JOB = 16
-_MAX_JOBS = 32
+_MAX_JOBS = 16
+"""Each in flight holds its requests and samples: 10,000 take about 50 MiB."""
 _SECONDS_BETWEEN_LOOKS = 0.2
 
 
