@@ -125,3 +125,10 @@ def test_seconds_kept_apart_take_their_place_either_way():
 def test_a_name_that_is_no_text_leaves_the_whole_job_to_the_codec():
     odd = replace(ODD[1], metrics={"\ud800": 1.0})
     assert [batch.table for batch in batches([odd] * 40)] == [None, None, None]
+
+
+@pytest.mark.parametrize("start", [b'{"responses":', b'{"unknown":', b'{"metrics":{"exact_match":', b""])
+@pytest.mark.parametrize("bracket", [b"[", b'{"a":'])
+def test_nesting_that_would_exhaust_the_stack_is_refused_with_its_line(start, bracket):
+    with pytest.raises(StoreError, match=r"^samples.jsonl:2: "):
+        list(read_batches(iter([block_of(start + bracket * 300_000)])))
