@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("no clock", deadline=None)  # a loaded machine is no failure
+settings.load_profile("no clock")
 os.environ.update(TQDM_DISABLE="1", HF_DATASETS_DISABLE_PROGRESS_BARS="1", TOKENIZERS_PARALLELISM="false")
 # offline in every test: these are read at import, and tests import the hub's libraries in any order
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
