@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -122,8 +123,10 @@ def hold_to_local_run(server: Server, store: Store, tmp_path: Path, num_kills: i
     assert server.run(local, command("out")) == 0, said(local)
     seconds, expected = time.monotonic() - started, scored(local / "out")
     num_done, num_kept, num_again = 0, 0, 0
-    name = f"run-{num_kills}-0"
-    while num_done < num_kills:
+    for number in count():
+        if num_done == num_kills:
+            return num_kept, num_again
+        name = f"run-{num_kills}-{number}"
         killed = tmp_path / name
         killed.mkdir()
         before: set[str] = set()
@@ -132,7 +135,7 @@ def hold_to_local_run(server: Server, store: Store, tmp_path: Path, num_kills: i
             computed = size(killed / "computed")
             pid = server.start(killed, command(f"s3://bucket/{name}"), **environment)
             if num_done < num_kills:
-                time.sleep(rng.uniform(0.3, 1.5) * seconds)
+                time.sleep(rng.uniform(0.2, 1.0) * seconds)
                 with suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)
             status = server.wait()
@@ -151,8 +154,7 @@ def hold_to_local_run(server: Server, store: Store, tmp_path: Path, num_kills: i
         assert scored(store.fetch(name, killed / "out")) == expected
         assert not list((killed / "out").glob("jobs/*/responses")), "segments are left"
         assert not (killed / "out" / "run.lease").exists()
-        name = f"run-{num_kills}-{num_done}"
-    return num_kept, num_again
+    raise AssertionError("a count has no end")
 
 
 def test_a_run_in_a_store_survives_the_loss_of_its_machines(server, store, tmp_path):
