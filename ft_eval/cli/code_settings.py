@@ -1,5 +1,6 @@
 """What `ft-eval run` asks of the scoring of programs, and how far their check is. Knows no program."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -7,8 +8,10 @@ import click
 from ft_eval.cli.now_and_then import NowAndThen
 
 if TYPE_CHECKING:  # heavy: loaded when a command runs
-    from ft_eval.harness.code_tasks import CodeTaskSettings
+    from ft_eval.harness.code_tasks import CodeSession, CodeTaskSettings
     from ft_eval.harness.mirror import DataSource
+    from ft_eval.plan import PlannedRun
+    from ft_eval.store.remote.url import RunUrl
 
 
 def code_settings(
@@ -39,6 +42,17 @@ def code_settings(
         check_references=check_references,
         on_check=_CheckLines() if tells else lambda _task, _num_done, _num_items: None,
     )
+
+
+def require_sandbox(planned: "PlannedRun", opened: "CodeSession", place: "Path | RunUrl") -> None:
+    """Before a new run's folder is made: see that its programs can be run, where it has any.
+
+    Raises:
+        SandboxError: they can't.
+    """
+    is_new = not (isinstance(place, Path) and place.exists())
+    if is_new and any(job.task.runs_code for job in planned.plan.jobs):
+        _ = opened.description  # opens the sandbox
 
 
 class _CheckLines:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from ft_eval.errors import TaskError
+
 _FOLDER = click.Path(path_type=Path)
 
 
@@ -34,6 +36,8 @@ def tasks(pattern: str | None, everything: bool, data_dir: Path | None, where: b
     ours = [one for one in list_ours(DataSource(data_dir=data_dir)) if wanted or not one.is_detail]
     rows = {one.name: (one.name, one.metric, _count(one.num_fewshot), _count(one.num_docs), one.data) for one in ours}
     names = sorted({*rows, *task_names(ours_only=False)}) if wanted else sorted(rows)
+    if pattern is not None and not any(pattern in name for name in names):
+        raise TaskError(f"no name contains {pattern!r}; `ft-eval tasks --all` lists all names")
     shown = [rows.get(name, (name, "", "", "", "")) for name in names if pattern is None or pattern in name]
     for line in _aligned([("name", "metric", "shots", "items", "data"), *shown]) if shown else ():
         click.echo(line)

@@ -49,6 +49,9 @@ class ChoiceTask(ConfigurableTask):  # type: ignore[misc] # lm-eval ships no typ
             given = f"metric {', '.join(unknown)}" if unknown else "no metric_list"
             raise ValueError(f"{given}: a ChoiceTask has acc, acc_char, acc_completion")
         super().__init__(config={key: value for key, value in config.items() if key != "class"})
+        target = self.config.doc_to_target
+        if isinstance(target, str) and target.isidentifier() and target not in self.eval_docs[0]:
+            raise ValueError(f"the documents have no column '{target}', which doc_to_target names")
 
     def pairs(self, doc: Mapping[str, Any], context: str) -> list[Pair]:
         """Per choice, what is scored after what."""

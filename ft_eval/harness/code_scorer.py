@@ -54,6 +54,8 @@ class _TestSet:
     name: str
     inputs: tuple[bytes, ...]
     expected: tuple[Answer, ...]
+    seconds: float
+    """CPU seconds that the reference took."""
 
 
 class ScoreBook:
@@ -91,6 +93,10 @@ class ScoreBook:
                 raise
         return found.result()
 
+    def reference_seconds(self, problem: Problem) -> float:
+        """See `CodeScorer.reference_seconds`."""
+        return sum(one.seconds for one in self.test_sets.get(problem, ()))
+
     def lock(self, problem: Problem) -> Lock:
         """Held while a problem's reference runs, so that it runs once."""
         with self._lock:
@@ -112,6 +118,10 @@ class CodeScorer:
             SandboxError: the program could not be run at all.
         """
         return self._book.score(problem, program, lambda: self._score(problem, program), afresh=afresh)
+
+    def reference_seconds(self, problem: Problem) -> float:
+        """CPU seconds that the problem's reference took for all of its calls; 0 while it has not been run."""
+        return self._book.reference_seconds(problem)
 
     def _score(self, problem: Problem, program: str) -> CodeScore:
         passed, result, name = 0, None, ""
@@ -179,7 +189,8 @@ class CodeScorer:
                 f"the reference solution of {problem.task_id} returns what equals nothing on its {name} tests, so no "
                 "program could pass them; mend the problem"
             )
-        return _TestSet(name=name, inputs=inputs, expected=result.answers)
+        seconds = sum(answer.seconds for answer in result.answers)
+        return _TestSet(name=name, inputs=inputs, expected=result.answers, seconds=seconds)
 
 
 def _judge(problem: Problem, test_set: _TestSet) -> TestSetJudge:

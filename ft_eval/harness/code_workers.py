@@ -7,6 +7,7 @@ it changes when a verdict is reached, and no verdict. Knows no task.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
 
@@ -18,6 +19,8 @@ OnScore = Callable[[int, CodeScore | ReferenceFailedError], None]
 """Told a program's number, from 0, and its verdict, or that its problem's reference failed; in the caller's thread."""
 
 _SECONDS_BETWEEN_STOPS = 0.2
+_NUM_NEAR = 256
+"""Programs that are held at a time, to choose the next from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,17 @@ def _raise(error: BaseException | None) -> None:
         raise error
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Near:
+    """A program that is about to be scored."""
+
+    number: int
+    problem: Problem
+    program: str
+    seconds: float
+    """What its problem's reference takes; 0 where it has not been run when the program came near."""
+
+
 class _Batch:
     """The programs that are left, and what the workers have to say."""
 
@@ -113,12 +127,13 @@ class _Batch:
         self.reports: SimpleQueue[_Report] = SimpleQueue()
         self.is_over = Event()
         self._left: Iterator[tuple[int, tuple[Problem, str]]] = enumerate(programs)
+        self._near: list[_Near] = []
         self._lock = Lock()
 
     def work(self, scorer: CodeScorer) -> None:
         """Score until nothing is left."""
         try:
-            while (taken := self._take()) is not None:
+            while (taken := self._take(scorer)) is not None:
                 number, (problem, program) = taken
                 self.reports.put(_Report(number=number, verdict=_verdict(scorer, problem, program)))
         except BaseException as error:  # noqa: BLE001 — raised again in the caller's thread
@@ -126,9 +141,18 @@ class _Batch:
         else:
             self.reports.put(_Report())
 
-    def _take(self) -> tuple[int, tuple[Problem, str]] | None:
+    def _take(self, scorer: CodeScorer) -> tuple[int, tuple[Problem, str]] | None:
+        """Of the next programs the one that should take longest: begun last, it would run on alone."""
         with self._lock:
-            return None if self.is_over.is_set() else next(self._left, None)
+            if self.is_over.is_set():
+                return None
+            for number, (problem, program) in islice(self._left, _NUM_NEAR - len(self._near)):
+                self._near.append(_Near(number, problem, program, scorer.reference_seconds(problem)))
+            if not self._near:
+                return None
+            taken = max(self._near, key=lambda one: one.seconds)
+            self._near.remove(taken)
+            return taken.number, (taken.problem, taken.program)
 
 
 def _verdict(scorer: CodeScorer, problem: Problem, program: str) -> CodeScore | ReferenceFailedError:

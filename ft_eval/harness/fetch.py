@@ -7,7 +7,7 @@ command goes on where it was stopped. The manifest is written after each reposit
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -169,7 +169,8 @@ def _splits(need: DatasetNeed, card: Card, paths: Sequence[str]) -> Splits:
 
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """The right to write a mirror; the folder is made if it isn't there."""
+    """The right to write a mirror; the folder is made if it isn't there, and taken away again if nothing came."""
+    is_new = not folder.exists()
     with clear_disk_errors(folder, "write to"):
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -181,3 +182,6 @@ def _held(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+        if is_new:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()

@@ -70,7 +70,8 @@ def fetch_needs(names: Sequence[str]) -> FetchNeeds:
     index: Mapping[str, Entry] = manager.task_index
     for name in names:
         if name not in index:
-            raise TaskError(f"unknown task {name!r}{did_you_mean(name, index)} `ft-eval tasks` lists all names")
+            near = did_you_mean(name, index) or ";"
+            raise TaskError(f"unknown task {name!r}{near} `ft-eval tasks` lists all names")
     reads = list({one.task: one for name in names for one in _reads(index, name, frozenset())}.values())
     ids = dict.fromkeys(one.dataset for one in reads if one.dataset)
     return FetchNeeds(

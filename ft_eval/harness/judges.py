@@ -5,8 +5,7 @@ is built, once for the process: built again from another file it is noted again.
 """
 
 from pathlib import Path
-
-from lm_eval.api.task import Task
+from typing import Any
 
 from ft_eval.resources import tasks_dir
 
@@ -18,8 +17,12 @@ def judged_as(task: str) -> str:
     return _like.get(task, task)
 
 
-def note_judge(task: Task) -> None:
-    """Note by which of our folders a built task is scored, if by one."""
+def note_judge(task: Any) -> None:
+    """Note by which of our folders a task is scored, if by one.
+
+    Args:
+        task: lm-eval's, built; its type is not imported, for programs are scored where no lm-eval is needed.
+    """
     _like.pop(task.task_name, None)
     judge = getattr(task.get_config("process_results"), "__code__", None)
     file = None if judge is None else Path(judge.co_filename).resolve()

@@ -31,9 +31,9 @@ MAX_STEPS = 100_000
 MAX_NUMBER = 10_000
 """Of a width, and of what a filter is told to count."""
 MAX_SECONDS = 5.0
-_MAX_POWER = 64
-_MAX_DEPTH = 60
-_MAX_QUANTIFIERS = 2
+_MAX_POWER, _MAX_DEPTH, _MAX_QUANTIFIERS = 64, 60, 2
+_Absent = type("Absent", (StrictUndefined,), {"__repr__": StrictUndefined.__str__})
+"""A field that a document lacks; in a list, too, it is an error and no text."""
 _REFUSED = (nodes.Macro, nodes.CallBlock, nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Block)
 _WIDTH = re.compile(r"\d{5,}")
 _WIDE_METHODS = frozenset({"ljust", "rjust", "center", "zfill", "expandtabs"})
@@ -45,7 +45,7 @@ def bound_templates() -> None:
     """Let lm-eval render every template here from now on. Again is fine."""
     if not isinstance(lm_eval.utils.env, BoundedEnvironment):
         filters = dict(lm_eval.utils.env.filters)
-        lm_eval.utils.env = BoundedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+        lm_eval.utils.env = BoundedEnvironment(undefined=_Absent, keep_trailing_newline=True)
         lm_eval.utils.env.filters.update(_bounded_filters(filters))
 
 

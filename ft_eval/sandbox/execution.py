@@ -28,6 +28,10 @@ Judge = Callable[[Answer], bool]
 _READY_SECONDS = 60.0
 _READ_BYTES = 1 << 20
 _LOOK_SECONDS = 0.1
+_MANY_ANSWERS = 16
+_GATHER_SECONDS = 0.0003
+"""A program that answers many calls is left alone for so long before its answers are read, several at a time: to be
+woken for each costs both sides more than a short call does."""
 _MAX_THREADS = 256
 _NUM_THREADS_FIELD = 17
 """Of /proc/PID/stat, counted after the name."""
@@ -83,6 +87,8 @@ class _Follower:
                 return ending
             if not poller.poll(math.ceil(max(0.0, self._next_look - time.monotonic()) * 1000)):
                 continue
+            if self.num_answers >= _MANY_ANSWERS:
+                time.sleep(_GATHER_SECONDS)
             data = os.read(self._child.answers_fd, _READ_BYTES)
             if not data:
                 return self._at_end_of_file()

@@ -8,11 +8,18 @@ opaque object) has no normal text. Used on both sides of the wall: in the box fo
 
 import hashlib
 import math
+import struct
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from typing import Any
 
 from ft_eval.sandbox.wire import MAX_DEPTH, Tree, WireError, are_small, dumps
 
+PIECE = 1 << 16
+"""Elements of a long list or tuple that are digested at a time."""
+_NUMBERS = frozenset({bool, int, float})
+_EXACT = 2.0**53
+_MINUS_ZERO = struct.pack("<d", -0.0)
 _FRACTION_DIGITS = 1 << 14
 """Hexadecimal digits in a numerator or denominator: reducing a fraction takes the square of that."""
 
@@ -30,9 +37,82 @@ def normal_text(tree: Tree) -> str | None:
 
 
 def normal_digest(tree: Tree) -> str | None:
-    """sha256, hexadecimal, of the normal text; None for a value that equals nothing."""
-    text = normal_text(tree)
-    return None if text is None else hashlib.sha256(text.encode("ascii")).hexdigest()
+    """sha256, hexadecimal, that equal values share and others do not; None for a value that equals nothing.
+
+    Over the normal text; but a string goes in as UTF-8, and a list or tuple by pieces of PIECE elements: one of nothing
+    but numbers as doubles where that loses nothing, in a third of the time of their text.
+    """
+    try:
+        normal = _normal(tree, 0)
+    except _EqualsNothingError:
+        return None
+    if isinstance(normal, str):
+        return text_digest(normal)
+    if not isinstance(normal, list) or normal[0] not in ("l", "t"):
+        return hashlib.sha256(dumps(normal).encode("ascii")).hexdigest()
+    digest = SequenceDigest(str(normal[0]))
+    for start in range(1, len(normal), PIECE):
+        digest.add(piece_bytes(normal[start : start + PIECE]))
+    return digest.hexdigest()
+
+
+def normal_tree(tree: Tree) -> Tree:
+    """The tree that equal values share; None for a value that equals nothing, and for None. Raises WireError."""
+    try:
+        return _normal(tree, 0)
+    except _EqualsNothingError:
+        return None
+
+
+def piece_bytes(items: list[Tree]) -> bytes:
+    """What a digest takes in of some elements, given as normal trees."""
+    return packed_numbers(items) or dumps(items)[1:-1].encode("ascii")
+
+
+def text_digest(text: str) -> str:
+    """The digest of a string."""
+    return hashlib.sha256(b"s" + text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+class SequenceDigest:
+    """The digest of a list (tag l) or tuple (t), fed in pieces of PIECE elements; the last may be shorter."""
+
+    def __init__(self, tag: str) -> None:
+        self._hash = hashlib.sha256(f'["{tag}"'.encode("ascii"))
+
+    def add(self, piece: bytes) -> None:
+        """Go on by a piece: what `piece_bytes` makes of its elements."""
+        self._hash.update(b",")
+        self._hash.update(piece)
+
+    def hexdigest(self) -> str:
+        """Of all pieces."""
+        self._hash.update(b"]")
+        return self._hash.hexdigest()
+
+
+def packed_numbers(items: Sequence[Any]) -> bytes | None:
+    """Bools, ints and floats as doubles, equal where the numbers are; None where there is something else or larger.
+
+    No method of an element is called: a subclass counts as something else.
+    """
+    if not items or not _NUMBERS.issuperset(map(type, items)) or not _are_exact(items):
+        return None
+    form = f"<{len(items)}d"
+    packed = struct.pack(form, *items)
+    if _MINUS_ZERO in packed:  # there, or by chance across two numbers
+        packed = struct.pack(form, *[number + 0.0 for number in items])
+    return b"#%d:" % len(items) + packed
+
+
+def _are_exact(numbers: Sequence[float]) -> bool:
+    """Whether all are finite and below 2^53 in size, so that a double holds each."""
+    try:
+        if math.hypot(*numbers) < _EXACT:
+            return True
+    except OverflowError:  # an int beyond all doubles
+        return False
+    return all(-_EXACT < number < _EXACT for number in numbers)
 
 
 def element_texts(tree: Tree) -> tuple[str, ...] | None:

@@ -89,7 +89,7 @@ class Answer:
     text: bytes | None = None
     """The value on the wire."""
     digest: str | None = None
-    """sha256, hexadecimal, of a long value's normal form (see `wire.normal_digest`)."""
+    """sha256, hexadecimal, of a long value's normal form (see `normal.normal_digest`)."""
     is_floats: bool = False
     """Of a digest alone: whether the value is a float, or a list or tuple of nothing but floats."""
     error: str | None = None

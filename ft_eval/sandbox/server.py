@@ -123,7 +123,7 @@ class BoxServer:
         finally:
             os.close(job_fd)
             os.close(their_answers)
-        pid = _outer_pid(pidfd) if self._tier == "bwrap" else message["pid"]
+        pid = message["pid"] if self._tier == "ns" else _outer_pid(pidfd)
         return Child(pid=pid, pidfd=pidfd, answers_fd=answers)
 
     def finish(self) -> Report:

@@ -1,6 +1,7 @@
 """`ft-eval fetch`: from the command line to a mirror and back, every mistake one line and exit code 2."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,13 @@ def test_fetch_then_check_then_a_damaged_file(call, tmp_path):
     assert call("fetch", "--tasks", "ft_gsm8k", "--to", "mirror")[0] == 0
     (tmp_path / "mirror/ex\ntra").unlink()
     assert call("fetch", "--check", "mirror")[0] == 0
+
+
+def test_a_hub_that_is_not_there_is_one_line_and_leaves_nothing(call, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    code, _, err = call("fetch", "--tasks", "ft_gsm8k", "--to", "mirror")
+    assert (code, err.count("\n"), "can't be reached" in err) == (2, 1, True), err
+    assert not Path("mirror").exists()
 
 
 def test_bundled_data_is_said_to_be_bundled(call):

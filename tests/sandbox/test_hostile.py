@@ -1,12 +1,14 @@
 """No hostile program passes, gets out, hangs the sandbox or disturbs the program after it, in any tier."""
 
+import os
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 
-from ft_eval.sandbox.records import MEBIBYTE, Calls, Limits, Outcome, SandboxSettings
+from ft_eval.sandbox.records import MEBIBYTE, Calls, Limits, Outcome, SandboxSettings, Tier
 from ft_eval.sandbox.sandbox import Sandbox
 from ft_eval.sandbox.wire import encode
 from tests.sandbox import processes
@@ -14,6 +16,7 @@ from tests.sandbox.cgroups import members, own_group
 from tests.sandbox.cheats import FORGERIES, RESOURCES
 from tests.sandbox.corpus import FOLLOWER, INPUTS, LIMITS, is_double, lay_out, outside_places, state
 from tests.sandbox.escapes import ESCAPES, HARMLESS_ATTEMPTS, fill
+from tests.sandbox.namespaces import are_elsewhere, own_pid_namespace
 from tests.sandbox.processes import becomes_true
 
 HOSTILE = ESCAPES | FORGERIES | RESOURCES
@@ -30,7 +33,7 @@ def test_hostile_programs_get_nothing(sandbox: Sandbox, outside: dict[str, objec
     lay_out(outside)
     before, start = state(outside), time.monotonic()
     calls = Calls(program=fill(HOSTILE[name], outside), entry_point="solve", inputs=INPUTS, limits=LIMITS)
-    sandbox.run_calls(Calls(program=FOLLOWER, entry_point="solve", inputs=INPUTS), is_double)  # its server is there
+    _open_alone(sandbox)
     with own_group(processes.of(sandbox)) as group:
         result = sandbox.run_calls(calls, is_double)
         assert group is None or becomes_true(lambda: members(group) <= processes.of(sandbox)), "something still runs"
@@ -39,6 +42,22 @@ def test_hostile_programs_get_nothing(sandbox: Sandbox, outside: dict[str, objec
     assert state(outside) == before
     follower = sandbox.run_calls(Calls(program=FOLLOWER, entry_point="solve", inputs=INPUTS), is_double)
     assert follower.outcome is Outcome.PASSED, follower
+
+
+def _open_alone(sandbox: Sandbox) -> None:
+    """See that the next program has a PID namespace that no program before it had, where this machine can do that.
+
+    In ns each program has one. In bwrap and docker it is the box's, so the box is a new one; in ll nobody makes one, so
+    a new server is started in one of ours.
+    """
+    follower = Calls(program=FOLLOWER, entry_point="solve", inputs=INPUTS)
+    if sandbox.tier is Tier.NS:
+        sandbox.run_calls(follower, is_double)
+        return
+    sandbox._discard()
+    with own_pid_namespace() if sandbox.tier is Tier.LL else nullcontext(True) as is_alone:
+        sandbox.run_calls(follower, is_double)
+    assert are_elsewhere(processes.of(sandbox)) or not is_alone or os.geteuid() != 0
 
 
 @pytest.fixture(scope="session")

@@ -129,7 +129,7 @@ def _digest_frame(value: Any, digest: str | None) -> tuple[bytes, bytes]:
 
 def _is_floats(value: Any) -> bool:
     if isinstance(value, list | tuple) and value:
-        return all(isinstance(item, float) for item in value)
+        return isinstance(value[0], float) and all(issubclass(kind, float) for kind in set(map(type, value)))
     return isinstance(value, float)
 
 
