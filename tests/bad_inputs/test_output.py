@@ -247,7 +247,8 @@ def test_78_what_opens_doors_is_not_recorded():
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in a script's background it is ignored, and stays so
 from ft_eval.engine.engine import Engine
 from ft_eval.run.journal import RunLog
 
