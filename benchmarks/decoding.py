@@ -1,6 +1,7 @@
 """Decoding alone: against transformers' `generate`, reading the weights once, and a latent model against its baseline.
 
-Prompts of 128 tokens, which no padding widens, with 1 and 49 new ones; the difference is 48 steps of decoding. Knows no task.
+Prompts of 128 tokens, which no padding widens, with 1 and 49 new ones; the difference is 48 steps of decoding.
+Knows no task.
 """
 
 # ruff: noqa: S311 — seeded noise for benchmarks, no secrets
