@@ -149,14 +149,14 @@ def _trie(texts: Iterable[bytes]) -> int:
 
 
 def measure(batch: int) -> Rates:
-    """This processor's rates, on one thread, float32, by our engine on a random model."""
-    from ft_eval.engine import Engine, GenerationRequest, SamplingParams, ScoringRequest
-    from ft_eval.model.checkpoint import load_model, save_model
+    """This processor's rates, on one thread, float32, by our engine as a run loads it, on a random model."""
+    from benchmarks.side_by_side import ours
+    from ft_eval.engine import GenerationRequest, SamplingParams, ScoringRequest
+    from ft_eval.model.checkpoint import save_model
     from ft_eval.model.config import ModelConfig
     from ft_eval.model.noise import NoiseKey
-    from ft_eval.model.tokenizer import BYTE_BOS, BYTE_EOS, Tokenizer, byte_tokenizer_json
+    from ft_eval.model.tokenizer import BYTE_BOS, BYTE_EOS, byte_tokenizer_json
     from ft_eval.model.transformer import Transformer
-    from ft_eval.records import EngineOptions
 
     config = ModelConfig(
         vocab_size=260,
@@ -173,10 +173,9 @@ def measure(batch: int) -> Rates:
         latent=None,
     )
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        save_model(Transformer(config), folder, tokenizer_json=byte_tokenizer_json())
-        model = load_model(folder)
-        engine = Engine(model, Tokenizer.load(folder, config), latents=None, options=EngineOptions(batch_size=batch))
+        model = Transformer(config)
+        save_model(model, Path(name), tokenizer_json=byte_tokenizer_json())
+        engine = ours(Path(name)).engine
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     ids = tuple(range(10, 240)) * 2
     scoring = [
