@@ -14,13 +14,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <vector>
 
 namespace {
 
 constexpr int64_t kTile = 16;       // rows, outputs, or pairs of terms of one tile
 constexpr int64_t kTileBytes = 64;  // of one of its rows
-constexpr int64_t kAheadAmx = 4096;  // bytes: as kAhead, for tiles of 2 KiB of weights
 
 // whether Linux lets this process use tiles; asked once, for all of its threads
 inline bool amx_allowed() {
@@ -46,7 +44,7 @@ inline void shape_tiles(int64_t low, int64_t high) {
   _tile_loadconfig(&shapes);
 }
 
-// sums (low + high, 32) over `steps` times 32 terms; rows as packed by pack_tiles, in two tiles or one
+// sums (low + high, 32) over `steps` times 32 terms; rows as packed by AmxTiles, in two tiles or one
 template <bool kTwo>
 void amx_tile(const uint32_t* low, int64_t num_low, const uint32_t* high, int64_t num_high, const uint32_t* w,
               int64_t steps, float* sums, bool goes_on, Ahead ahead) {
@@ -90,52 +88,39 @@ void amx_tile(const uint32_t* low, int64_t num_low, const uint32_t* high, int64_
   asm volatile("" ::: "memory");
 }
 
-// rows of x (rows, K) as (K / 32, rows, 32)
-inline void pack_tiles(const bf16* x, int64_t rows, int64_t K, uint32_t* packed) {
-  for (int64_t r = 0; r < rows; r++)
-    for (int64_t k = 0; k < K / (2 * kTile); k++)
-      _mm512_storeu_si512(packed + (k * rows + r) * kTile, _mm512_loadu_si512(x + r * K + k * 2 * kTile));
-}
+// a kernel of `multiply`, by two tiles of rows at the most
+struct AmxTiles {
+  using E = uint32_t;
+  static constexpr int64_t kHeight = 2 * kTile;
+  static constexpr int64_t kLone = 4096;  // as kAhead, for tiles of 2 KiB of weights
 
-// y (M, N) = x (M, K) W^T + bias, or y += it
-inline void amx_linear(const Linear& layer, const bf16* x, bf16* y, int64_t M, bool adds, int threads) {
-  const int64_t N = layer.num_outputs, K = layer.num_inputs, terms = K / 2, panels = (N + kPanel - 1) / kPanel;
-  const uint32_t* weight = static_cast<const uint32_t*>(layer.weight);
-  const bf16* bias = static_cast<const bf16*>(layer.bias);
-  static thread_local std::vector<uint32_t> kept;
-  kept.resize(size_t(std::min(M, kRowBlock) * terms));
-  uint32_t* packed = kept.data();
-#pragma omp parallel num_threads(threads) if (threads > 1)
-  {
-    std::vector<float> sums(size_t(std::min(M, kRowBlock) * kPanel));
-    int64_t shaped[2] = {0, 0};
-    for (int64_t begin = 0; begin < M; begin += kRowBlock) {
-      const int64_t rows = std::min(kRowBlock, M - begin), pairs = (rows + 2 * kTile - 1) / (2 * kTile);
-      auto height = [&](int64_t row) { return std::clamp<int64_t>(rows - row, 0, kTile); };
-#pragma omp for schedule(static)
-      for (int64_t row = 0; row < rows; row += kTile)
-        pack_tiles(x + (begin + row) * K, height(row), K, packed + row * terms);
-#pragma omp for schedule(static)
-      for (int64_t p = 0; p < panels; p++) {
-        const uint32_t* w = weight + p * terms * kPanel;
-        const int64_t block = pairs > 1 ? kSumBlock : terms;
-        for (int64_t k = 0; k < terms; k += block)
-          for (int64_t t = 0; t < pairs; t++) {
-            const int64_t row = t * 2 * kTile, low = height(row), high = height(row + kTile);
-            if (low != shaped[0] || high != shaped[1]) shape_tiles(shaped[0] = low, shaped[1] = high);
-            const int64_t count = std::min(block, terms - k);
-            const uint32_t *first = packed + row * terms + k * low, *second = packed + (row + kTile) * terms + k * high;
-            const Ahead ahead = ahead_of(w + k * kPanel, count, t, pairs, kAheadAmx);
-            (high ? amx_tile<true> : amx_tile<false>)(first, low, second, high, w + k * kPanel, count / kTile,
-                                                      sums.data() + row * kPanel, k > 0, ahead);
-          }
-        finish<bf16>(sums.data(), rows, bias ? bias + p * kPanel : nullptr, y + begin * N + p * kPanel, N,
-                     std::min(kPanel, N - p * kPanel), adds);
-      }
-    }
-    _tile_release();
+  static int64_t num_terms(int64_t K) { return K / 2; }
+
+  // rows of x (rows, K) as (K / 32, rows, 32), those of one tile after those of the other
+  static void pack(const bf16* x, int64_t rows, int64_t K, E* packed) {
+    for (int64_t row = 0; row < rows; row += kTile, x += kTile * K, packed += kTile * K / 2)
+      pack_tile(x, std::min(kTile, rows - row), K, packed);
   }
-}
+
+  void operator()(const E* packed, int64_t rows, int64_t terms, int64_t k, const E* w, int64_t count, float* sums,
+                  Ahead ahead) {
+    const int64_t low = std::min(kTile, rows), high = rows - low;
+    if (low != shaped[0] || high != shaped[1]) shape_tiles(shaped[0] = low, shaped[1] = high);
+    (high ? amx_tile<true> : amx_tile<false>)(packed + k * low, low, packed + low * terms + k * high, high, w,
+                                              count / kTile, sums, k > 0, ahead);
+  }
+
+  ~AmxTiles() { _tile_release(); }
+
+ private:
+  int64_t shaped[2] = {0, 0};
+
+  static void pack_tile(const bf16* x, int64_t rows, int64_t K, E* packed) {
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t k = 0; k < K / (2 * kTile); k++)
+        _mm512_storeu_si512(packed + (k * rows + r) * kTile, _mm512_loadu_si512(x + r * K + k * 2 * kTile));
+  }
+};
 
 }  // namespace
 
@@ -144,8 +129,6 @@ inline void amx_linear(const Linear& layer, const bf16* x, bf16* y, int64_t M, b
 namespace {
 
 inline bool amx_allowed() { return false; }
-inline bool amx_takes(const Linear&) { return false; }
-inline void amx_linear(const Linear&, const bf16*, bf16*, int64_t, bool, int) {}
 
 }  // namespace
 

@@ -72,30 +72,40 @@ inline void tile_of(int rows, const E* x, const E* w, int64_t count, float* sums
   if constexpr (R > 1) tile_of<E, R - 1>(rows, x, w, count, sums, goes_on, ahead);
 }
 
-// rows of x (rows, K) as (K / width, rows)
+// a kernel of `multiply`, by vectors
 template <typename T>
-void pack_rows(const T* x, int64_t rows, int64_t K, typename Term<T>::type* packed) {
+struct RowTiles {
   using E = typename Term<T>::type;
-  constexpr int64_t width = Term<T>::width;
-  const int64_t whole = K / width;
-  for (int64_t r = 0; r < rows; r++)
-    for (int64_t k = 0; k < whole; k++) std::memcpy(packed + k * rows + r, x + r * K + k * width, sizeof(E));
-  if (whole * width == K) return;
-  for (int64_t r = 0; r < rows; r++) {
-    E last = 0;
-    std::memcpy(&last, x + r * K + K - 1, sizeof(T));
-    packed[whole * rows + r] = last;
-  }
-}
+  static constexpr int64_t kHeight = kTileRows, kLone = kAhead, kWidth = Term<T>::width;
 
-// y (M, N) = x (M, K) W^T + bias, or y += it
-template <typename T>
-void linear(const Linear& layer, const T* x, T* y, int64_t M, bool adds, int threads) {
-  if constexpr (std::is_same_v<T, bf16>)
-    if (amx_takes(layer)) return amx_linear(layer, x, y, M, adds, threads);
-  using E = typename Term<T>::type;
-  const int64_t N = layer.num_outputs, K = layer.num_inputs;
-  const int64_t terms = (K + Term<T>::width - 1) / Term<T>::width, panels = (N + kPanel - 1) / kPanel;
+  static int64_t num_terms(int64_t K) { return (K + kWidth - 1) / kWidth; }
+
+  // rows of x (rows, K) as (terms, rows)
+  static void pack(const T* x, int64_t rows, int64_t K, E* packed) {
+    const int64_t whole = K / kWidth;
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t k = 0; k < whole; k++) std::memcpy(packed + k * rows + r, x + r * K + k * kWidth, sizeof(E));
+    if (whole * kWidth == K) return;
+    for (int64_t r = 0; r < rows; r++) {
+      E last = 0;
+      std::memcpy(&last, x + r * K + K - 1, sizeof(T));
+      packed[whole * rows + r] = last;
+    }
+  }
+
+  void operator()(const E* packed, int64_t rows, int64_t, int64_t k, const E* w, int64_t count, float* sums,
+                  Ahead ahead) {
+    tile_of<E>(int(rows), packed + k * rows, w, count, sums, k > 0, ahead);
+  }
+};
+
+// y (M, N) = x (M, K) W^T + bias, or y += it. A kernel packs rows, and sums up to kHeight of them over a piece of a
+// panel: kernel(rows as packed, their number, all terms, the first term, weights there, terms, sums, what to ask for)
+template <typename Kernel, typename T>
+void multiply(const Linear& layer, const T* x, T* y, int64_t M, bool adds, int threads) {
+  using E = typename Kernel::E;
+  const int64_t N = layer.num_outputs, K = layer.num_inputs, terms = Kernel::num_terms(K);
+  const int64_t panels = (N + kPanel - 1) / kPanel;
   const E* weight = static_cast<const E*>(layer.weight);
   const T* bias = static_cast<const T*>(layer.bias);
   static thread_local std::vector<E> kept;
@@ -103,28 +113,38 @@ void linear(const Linear& layer, const T* x, T* y, int64_t M, bool adds, int thr
   E* packed = kept.data();
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
+    Kernel kernel;
     std::vector<float> sums(size_t(std::min(M, kRowBlock) * kPanel));
     for (int64_t begin = 0; begin < M; begin += kRowBlock) {
-      const int64_t rows = std::min(kRowBlock, M - begin), tiles = (rows + kTileRows - 1) / kTileRows;
+      const int64_t rows = std::min(kRowBlock, M - begin), tiles = (rows + Kernel::kHeight - 1) / Kernel::kHeight;
       auto first = [&](int64_t t) { return rows * t / tiles; };  // tiles of nearly one size
 #pragma omp for schedule(static)
       for (int64_t t = 0; t < tiles; t++)
-        pack_rows<T>(x + (begin + first(t)) * K, first(t + 1) - first(t), K, packed + first(t) * terms);
+        Kernel::pack(x + (begin + first(t)) * K, first(t + 1) - first(t), K, packed + first(t) * terms);
 #pragma omp for schedule(static)
       for (int64_t p = 0; p < panels; p++) {
         const E* w = weight + p * terms * kPanel;
         const int64_t block = tiles > 1 ? kSumBlock : terms;
         for (int64_t k = 0; k < terms; k += block)
           for (int64_t t = 0; t < tiles; t++) {
-            const int64_t height = first(t + 1) - first(t), count = std::min(block, terms - k);
-            tile_of<E>(int(height), packed + first(t) * terms + k * height, w + k * kPanel, count,
-                       sums.data() + first(t) * kPanel, k > 0, ahead_of(w + k * kPanel, count, t, tiles));
+            const int64_t count = std::min(block, terms - k);
+            kernel(packed + first(t) * terms, first(t + 1) - first(t), terms, k, w + k * kPanel, count,
+                   sums.data() + first(t) * kPanel, ahead_of(w + k * kPanel, count, t, tiles, Kernel::kLone));
           }
         finish<T>(sums.data(), rows, bias ? bias + p * kPanel : nullptr, y + begin * N + p * kPanel, N,
                   std::min(kPanel, N - p * kPanel), adds);
       }
     }
   }
+}
+
+template <typename T>
+void linear(const Linear& layer, const T* x, T* y, int64_t M, bool adds, int threads) {
+#ifdef __AMX_BF16__
+  if constexpr (std::is_same_v<T, bf16>)
+    if (amx_takes(layer)) return multiply<AmxTiles>(layer, x, y, M, adds, threads);
+#endif
+  multiply<RowTiles<T>>(layer, x, y, M, adds, threads);
 }
 
 }  // namespace

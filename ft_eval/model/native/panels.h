@@ -31,7 +31,7 @@ struct Ahead {  // what is asked of memory meanwhile: two cache lines at `place`
 // what tile t of several asks for while it computes: its share of the weights that come after these. A lone tile reads
 // them as fast as they come, and asks for those shortly ahead.
 template <typename E>
-inline Ahead ahead_of(const E* w, int64_t count, int64_t t, int64_t tiles, int64_t lone = kAhead) {
+inline Ahead ahead_of(const E* w, int64_t count, int64_t t, int64_t tiles, int64_t lone) {
   const char* here = reinterpret_cast<const char*>(w);
   const int64_t bytes = kPanel * int64_t(sizeof(E)), stride = bytes / tiles;
   if (tiles == 1) return {here + lone, bytes};
