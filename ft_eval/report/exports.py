@@ -4,14 +4,13 @@ CSV, Parquet and JSON hold every metric as fractions, Markdown and LaTeX the pri
 from users and tasks: each format escapes them in its own way.
 """
 
-import csv
-import io
 import json
 import math
-from dataclasses import asdict, astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass
 
-from ft_eval.report.escapes import csv_field, md, md_row, plain, tex_row
+from ft_eval.report.escapes import md, md_row, plain, tex_row
 from ft_eval.report.formats import NONE, interval, one_line, p_value, score, signed
+from ft_eval.report.record_files import csv_text, parquet_bytes
 from ft_eval.report.scores import ScoreRecord, score_records, scores_frame
 from ft_eval.report.section_exports import markdown_sections
 from ft_eval.report.section_records import section_records
@@ -95,19 +94,12 @@ def _latent(row: UsageRow) -> dict[str, object]:
 
 def to_csv(report: Report) -> str:
     """The records as CSV, one line each; an empty field is a number that is not there."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([field.name for field in fields(ScoreRecord)])
-    for record in score_records(report):
-        writer.writerow([csv_field(value) for value in asdict(record).values()])
-    return text.getvalue()
+    return csv_text(ScoreRecord, score_records(report))
 
 
 def to_parquet(report: Report) -> bytes:
     """The records as Parquet, one row each, columns as in CSV; a number that is not there is null."""
-    buffer = io.BytesIO()
-    scores_frame(report).to_parquet(buffer, engine="pyarrow", compression="zstd", index=False)
-    return buffer.getvalue()
+    return parquet_bytes(scores_frame(report))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,11 @@
 """The section records as CSV, Parquet, Markdown and LaTeX; in JSON they stand beside the scores (`exports.py`)."""
 
-import csv
-import io
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, fields
 
-from ft_eval.report.escapes import csv_field, md, md_row, tex_row
+from ft_eval.report.escapes import md, md_row, tex_row
 from ft_eval.report.formats import NONE, count, interval, one_line, score
+from ft_eval.report.record_files import csv_text, parquet_bytes
 from ft_eval.report.section_records import SectionRecord, section_records, sections_frame
 from ft_eval.report.tables import Report
 from ft_eval.report.units import Unit
@@ -17,19 +15,12 @@ _HEADINGS = ("Whose", "Task", "Metric", "What", "At", "Value", "95 % interval", 
 
 def sections_csv(report: Report) -> str:
     """The records as CSV, one line each; an empty field is a number that is not there."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([field.name for field in fields(SectionRecord)])
-    for record in section_records(report):
-        writer.writerow([csv_field(value) for value in asdict(record).values()])
-    return text.getvalue()
+    return csv_text(SectionRecord, section_records(report))
 
 
 def sections_parquet(report: Report) -> bytes:
     """The records as Parquet, one row each, columns as in CSV."""
-    buffer = io.BytesIO()
-    sections_frame(report).to_parquet(buffer, engine="pyarrow", compression="zstd", index=False)
-    return buffer.getvalue()
+    return parquet_bytes(sections_frame(report))
 
 
 def sections_latex(report: Report) -> str:
