@@ -155,8 +155,7 @@ def _read_log(objects: Objects, job_id: str, parts: _LogParts) -> tuple[bytes, b
 def _merge_text(objects: Objects, copy: WorkingCopy, name: str, stored: Stored) -> None:
     """A log for people: the store's lines, and behind them those that only this machine has."""
     theirs, ours = _lines(objects.get(name)), _lines(_bytes_here(copy.path(name)))
-    known = set(theirs.splitlines(keepends=True))
-    merged = theirs + b"".join(line for line in ours.splitlines(keepends=True) if line not in known)
+    merged = theirs + b"".join(_new_lines(theirs, ours))
     if merged != ours:
         write_atomically(copy.path(name), [merged])
     if merged == theirs:
@@ -176,8 +175,13 @@ def merge_lines(theirs: bytes, ours: bytes) -> bytes:
     """
     if ours.startswith(theirs):
         return ours
+    return theirs + b"".join(line for line in _new_lines(theirs, ours) if is_intact(line))
+
+
+def _new_lines(theirs: bytes, ours: bytes) -> list[bytes]:
+    """Our lines that are none of theirs."""
     known = set(theirs.splitlines(keepends=True))
-    return theirs + b"".join(line for line in ours.splitlines(keepends=True) if line not in known and is_intact(line))
+    return [line for line in ours.splitlines(keepends=True) if line not in known]
 
 
 def _lines(data: bytes | None) -> bytes:
