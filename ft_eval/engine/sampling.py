@@ -7,7 +7,7 @@ from ft_eval.engine.requests import SamplingParams
 
 
 def likeliest(logits: Tensor) -> Tensor:
-    """Each row's likeliest token, the first of equals: (B, V) to (B,)."""
+    """Each row's likeliest token, the first of equals: (..., V) to (...)."""
     return logits.max(dim=-1).indices  # on a CPU, argmax takes three times as long
 
 
@@ -23,7 +23,7 @@ def sample_token(logits: Tensor, params: SamplingParams, uniform: float) -> int:
         uniform: in [0, 1).
     """
     if params.temperature == 0.0:
-        return int(logits.argmax())
+        return int(likeliest(logits))
     probabilities, tokens = torch.softmax(logits.double() / params.temperature, dim=-1).sort(
         descending=True, stable=True
     )

@@ -27,9 +27,8 @@ from ft_eval.model.latent import NO_CODE
 OnScore = Callable[[int, Loglikelihood], None]
 """Called with the request's index the moment its score exists."""
 
-_MAX_LOGITS = {"cpu": 2**22}
-"""Logits held at once, in numbers, by kind of device: on a CPU they stay in a cache until the softmax."""
-_MAX_LOGITS_ELSEWHERE = 2**25
+_MAX_LOGITS, _MAX_LOGITS_ON_CPU = 2**25, 2**22
+"""Logits held at once, in numbers; log-softmax runs over slices of this size. Few stay in a CPU's cache until then."""
 _MIN_SAVED_TOKENS = 128
 """What a prefix must spare to be worth batches of its own."""
 _MIN_ROWS = 16
@@ -198,7 +197,7 @@ class Scorer:
         place, token = torch.tensor(wanted, device=self._device).unbind(1)
         logprobs = torch.empty(len(wanted), device=self._device)
         is_likeliest = torch.empty_like(token, dtype=torch.bool)
-        most = _MAX_LOGITS.get(self._device.type, _MAX_LOGITS_ELSEWHERE)
+        most = _MAX_LOGITS_ON_CPU if self._device.type == "cpu" else _MAX_LOGITS
         step = max(_MIN_ROWS, most // self._model.config.vocab_size)
         for start in range(0, max(1, len(places)), step):
             stop = min(len(states), start + step)
