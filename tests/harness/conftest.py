@@ -1,17 +1,20 @@
-"""The paper's rows as tests of several modules need them: built from the shared data, and as their files say."""
+"""What tests of several modules need: the paper's rows, from the shared data and as their files say, and a sandbox."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ft_eval.errors import SandboxError
+from ft_eval.harness import code_tasks
 from ft_eval.harness.mirror import DataSource
 from ft_eval.harness.task_index import our_tasks
 from ft_eval.harness.tasks import TaskOptions, load_tasks
 from ft_eval.records import TaskSpec
+from ft_eval.sandbox.records import Limits
 
 NUM_DOCS = 3
 
@@ -27,6 +30,18 @@ class Loader:
         folder = self.race_dir if "race" in name else self.data_dir
         loaded = load_tasks([name], TaskOptions(limit=limit), DataSource(data_dir=folder, offline=True))
         return loaded.specs[0], loaded.tasks[name]
+
+
+@pytest.fixture
+def session() -> Iterator[code_tasks.CodeSession]:
+    """Programs are scored meanwhile; skips where no sandbox can be opened."""
+    settings = code_tasks.CodeTaskSettings(offline=True, limits=Limits(call_seconds=2.0))
+    with code_tasks.session(settings) as opened:
+        try:
+            _ = opened.description
+        except SandboxError as error:
+            pytest.skip(f"no sandbox here: {error}")
+        yield opened
 
 
 @pytest.fixture(scope="session")

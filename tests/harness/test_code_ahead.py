@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -35,17 +34,6 @@ def loaded() -> LoadedTasks:
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory) -> Engine:
     return tiny_engine(tmp_path_factory.mktemp("engine"), batch_size=1)
-
-
-@pytest.fixture
-def session() -> Iterator[code_tasks.CodeSession]:
-    settings = code_tasks.CodeTaskSettings(offline=True, limits=Limits(call_seconds=2.0))
-    with code_tasks.session(settings) as opened:
-        try:
-            _ = opened.description
-        except SandboxError as error:
-            pytest.skip(f"no sandbox here: {error}")
-        yield opened
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """Each of a prompt's samples is written, kept, judged and counted once, whatever draw of Z it is of."""
 
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 from lm_eval.api.instance import Instance
 
-from ft_eval.errors import SandboxError
 from ft_eval.harness import code_tasks
 from ft_eval.harness.code_check import check_references
 from ft_eval.harness.evaluate import JobOutcome, evaluate_job
@@ -17,7 +15,6 @@ from ft_eval.harness.repeats import with_each_repeat
 from ft_eval.harness.tasks import LoadedTasks, TaskOptions, load_tasks
 from ft_eval.records import Answer, Arm, Checkpoint, Job, LatentPolicy
 from ft_eval.resources import tasks_dir
-from ft_eval.sandbox.records import Limits
 from tests.fakes import tiny_engine
 
 NUM_DOCS, NUM_REPEATS = 2, 4
@@ -52,17 +49,6 @@ def evaluate(loaded: LoadedTasks, model: FreeTransformerLM, *, z_draws: int | No
     policy = None if z_draws is None else LatentPolicy(num_draws=z_draws)
     job = Job(checkpoint=checkpoint, task=loaded.specs[0], latents=policy, seed=3)
     return evaluate_job(job, loaded.tasks["mine"], model, {})
-
-
-@pytest.fixture
-def session() -> Iterator[code_tasks.CodeSession]:
-    settings = code_tasks.CodeTaskSettings(offline=True, limits=Limits(call_seconds=2.0))
-    with code_tasks.session(settings) as opened:
-        try:
-            _ = opened.description
-        except SandboxError as error:
-            pytest.skip(f"no sandbox here: {error}")
-        yield opened
 
 
 class Scripted(FreeTransformerLM):
