@@ -33,8 +33,15 @@ def dataset_digest(task: Task, num_docs: int) -> str:
 
 
 def settings_digest(task: Task) -> str:
-    """sha256, hexadecimal, over a task's settings as its file and those that it includes give them, code as source."""
-    return hashlib.sha256(_canonical(task.dump_config())).hexdigest()
+    """sha256, hexadecimal, over a task's settings as its file and those that it includes give them, code as source.
+
+    Not over where the file lies, which lm-eval notes among them.
+    """
+    settings = dict(task.dump_config())
+    metadata = settings.get("metadata")
+    if isinstance(metadata, Mapping):
+        settings["metadata"] = {name: value for name, value in metadata.items() if name != "config_source"}
+    return hashlib.sha256(_canonical(settings)).hexdigest()
 
 
 def num_shown_and_scored(task: Task, examples: Sequence[Mapping[str, Any]], num_docs: int) -> int:

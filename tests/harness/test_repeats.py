@@ -126,7 +126,7 @@ def test_greedy_repeats_are_remarked_on_and_sampled_ones_are_not(tmp_path: Path)
 
 
 def test_another_number_of_samples_is_another_job(tmp_path: Path) -> None:
-    four, same, five = (load(tmp_path / str(n), repeats=n).specs[0] for n in (4, 4, 5))
+    four, same, five = (load(tmp_path / name, repeats=n).specs[0] for name, n in (("a", 4), ("b", 4), ("c", 5)))
     assert four.settings_digest == same.settings_digest != five.settings_digest
     jobs = [Job(checkpoint=CHECKPOINT, task=spec, latents=None, seed=0) for spec in (four, five)]
     assert jobs[0].id != jobs[1].id
