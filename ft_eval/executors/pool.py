@@ -129,9 +129,10 @@ class PoolExecutor(Closing):
     def _hand_out(self) -> None:
         idle = [(number, seat) for number, seat in self._seats.items() if seat.at is None]
         for number, seat in idle:
-            for call in sorted(
-                self._calls, key=lambda call: call.work.affinity != seat.affinity
-            ):  # stable: oldest first
+            open_calls = [call for call in self._calls if call.again or not call.is_drained]
+            if not open_calls:
+                return
+            for call in sorted(open_calls, key=lambda call: call.work.affinity != seat.affinity):  # oldest first
                 taken = self._take(call)
                 if taken is not None:
                     seat.affinity, seat.at = call.work.affinity, (call, *taken)

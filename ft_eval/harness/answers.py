@@ -61,7 +61,8 @@ class Ask:
     @property
     def key(self) -> str:
         """Identity of the answer within a job."""
-        return "/".join(str(part) for part in (self.request, self.draw, self.window) if part is not None)
+        key = f"{self.request}/{self.draw}"
+        return key if self.window is None else f"{key}/{self.window}"
 
     def noise(self, seed: int) -> NoiseKey:
         """The key of this request's Z and sampling noise."""
@@ -70,7 +71,7 @@ class Ask:
 
     def under(self, z_draw: int) -> "Ask":
         """The same request under another draw of Z."""
-        return replace(self, z_draw=z_draw)
+        return self if z_draw == self.z_draw else replace(self, z_draw=z_draw)
 
 
 def identify(kind: str, requests: Sequence[Instance]) -> list[Ask]:

@@ -5,6 +5,7 @@ Equality with lm-eval's `hf` backend is the point of every line here; the tests 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from lm_eval.models.utils import handle_stop_sequences, has_bos_prefix, normalize_gen_kwargs
@@ -41,6 +42,8 @@ class Encoder:
     def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
         self._tokenizer = tokenizer
         self._max_length = max_length
+        self._last_context: tuple[str, list[int]] = ("", [])
+        self._last_sampling: tuple[str, SamplingParams] | None = None
 
     @property
     def prefix_token(self) -> int:
@@ -53,9 +56,10 @@ class Encoder:
     def encode(self, text: str, *, add_special_tokens: bool | None = None) -> list[int]:
         """Token ids of a text. None: special tokens as the tokenizer adds them, unless the text begins with BOS."""
         if add_special_tokens is None:
-            add_special_tokens = not has_bos_prefix(text, self._bos_text())
+            add_special_tokens = not has_bos_prefix(text, self._bos_text)
         return self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
 
+    @cached_property
     def _bos_text(self) -> str | None:
         bos = self._tokenizer.bos_id if self._tokenizer.bos_id is not None else self._tokenizer.eos_id
         return None if bos is None else self._tokenizer.decode([bos], skip_special_tokens=False)
@@ -73,8 +77,14 @@ class Encoder:
         if num_spaces:
             context, continuation = context[:-num_spaces], context[-num_spaces:] + continuation
         whole = self.encode(context + continuation)
-        alone = self.encode(context)
+        alone = self._context(context)
         return alone, whole[len(alone) :]
+
+    def _context(self, text: str) -> list[int]:
+        """A context's token ids; the choices of one document, which come one after another, have one context."""
+        if self._last_context[0] != text:
+            self._last_context = (text, self.encode(text))
+        return self._last_context[1]
 
     def fit_pair(self, context: Sequence[int], continuation: Sequence[int]) -> EncodedPair:
         """Cut a pair on the left so that all but its last token fit the context.
@@ -108,11 +118,17 @@ class Encoder:
         return EncodedPrompt(token_ids=tuple(kept), num_truncated_tokens=len(ids) - len(kept))
 
     def sampling(self, gen_kwargs: Mapping[str, Any]) -> SamplingParams:
-        """One request's decoding parameters from a task's `generation_kwargs`.
+        """One request's decoding parameters from a task's `generation_kwargs`, which its other requests have too.
 
         Raises:
             TaskError: a parameter that this backend does not have, or one of another type or out of its range.
         """
+        spelled = repr(gen_kwargs)
+        if self._last_sampling is None or self._last_sampling[0] != spelled:
+            self._last_sampling = (spelled, self._sampling(gen_kwargs))
+        return self._last_sampling[1]
+
+    def _sampling(self, gen_kwargs: Mapping[str, Any]) -> SamplingParams:
         check_generation_kwargs(gen_kwargs)
         given = {name: value for name, value in gen_kwargs.items() if value is not None}
         kwargs = dict(normalize_gen_kwargs(given, DEFAULT_MAX_GEN_TOKS))

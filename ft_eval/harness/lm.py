@@ -150,10 +150,12 @@ class FreeTransformerLM(TemplateLM):  # type: ignore[misc] # lm-eval ships no ty
         donors = self._asker.donors(asks)
         num_draws = dict.fromkeys((ask.item for ask in asks), 1)
         open_asks = asks
-        for count in draw_schedule(self.engine.latents):
+        for count in (schedule := tuple(draw_schedule(self.engine.latents))):
             self._asker.score([ask.under(draw) for ask in open_asks for draw in range(count)], donors)
             num_draws |= dict.fromkeys((ask.item for ask in open_asks), count)
-            open_asks = [ask for group in by_item(open_asks).values() if self._undecided(group, count) for ask in group]
+            if count < schedule[-1]:
+                groups = by_item(open_asks).values()
+                open_asks = [ask for group in groups if self._undecided(group, count) for ask in group]
         return [self._marginal(ask, num_draws[ask.item]) for ask in asks]
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:  # noqa: FBT001, FBT002 — lm-eval's signature

@@ -22,6 +22,7 @@ def read_samples(
     job: Job, logged: Sequence[Mapping[str, Any]], records: Records, z_draw: int, repeats: Repeats
 ) -> tuple[SampleResult, ...]:
     """One sample per document, and per repeat where each is scored: lm-eval logs one per document and filter."""
+    job_id = job.id  # a digest: once is enough
     found: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
     for record in logged:
         name, repeat = repeats.split(record["filter"])
@@ -31,18 +32,18 @@ def read_samples(
         requests = records.get(f"{job.task.name}/{doc_id}", ())
         if repeats.num_scored > 1:  # a document of one prompt: a request is a repeat
             requests = requests[repeat : repeat + 1]
-        samples.append(_sample(job, one, requests, z_draw * repeats.num_scored + repeat))
+        samples.append(_sample(job, job_id, one, requests, z_draw * repeats.num_scored + repeat))
     return tuple(samples)
 
 
 def _sample(
-    job: Job, found: Sequence[Mapping[str, Any]], requests: Sequence[tuple[Answer, ...]], draw: int
+    job: Job, job_id: str, found: Sequence[Mapping[str, Any]], requests: Sequence[tuple[Answer, ...]], draw: int
 ) -> SampleResult:
     first = found[0]
     metrics = _metrics(found)
     answers = [answer for request in requests for answer in request]
     return SampleResult(
-        job_id=job.id,
+        job_id=job_id,
         doc_id=int(first["doc_id"]),
         draw=draw,
         doc_hash=first["doc_hash"],

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
 
 class Arm(StrEnum):
     """Which side of a pair a checkpoint is on."""
@@ -254,8 +256,7 @@ def _latents_identity(latents: LatentPolicy) -> Mapping[str, object]:
 
 def content_hash(value: object) -> str:
     """sha256, hexadecimal, over the canonical JSON of plain data (sorted keys, no spaces, ASCII)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(value).encode()).hexdigest()
 
 
 def with_digest(checkpoint: Checkpoint, digest: str) -> Checkpoint:

@@ -81,6 +81,10 @@ def log_mean_exp(logprobs: ArrayLike) -> MonteCarloEstimate:
         ValueError: no draw, or a value that is nan or +inf.
     """
     values = _as_logprobs(logprobs)
+    return _of_one_draw(values[..., 0]) if values.shape[-1] == 1 else _averaged(values)
+
+
+def _averaged(values: NDArray[np.float64]) -> MonteCarloEstimate:
     num_draws = values.shape[-1]
     influence = _influence(values)
     with np.errstate(invalid="ignore"):
@@ -91,6 +95,17 @@ def log_mean_exp(logprobs: ArrayLike) -> MonteCarloEstimate:
         stderr_nats=_standard_error(influence),
         ess=np.where(np.isnan(ess), 0.0, ess),
         num_draws=num_draws,
+        method=DELTA,
+    )
+
+
+def _of_one_draw(values: NDArray[np.float64]) -> MonteCarloEstimate:
+    """What `_averaged` makes of one draw, (...), in a tenth of its time: most requests have no more."""
+    return MonteCarloEstimate(
+        value_nats=np.asarray(values + 0.0),  # the mean's sum turns -0.0 into 0.0, too
+        stderr_nats=np.full(values.shape, np.nan),
+        ess=np.where(np.isneginf(values), 0.0, 1.0),
+        num_draws=1,
         method=DELTA,
     )
 

@@ -52,6 +52,18 @@ def test_special_tokens_are_added_where_lm_eval_adds_them(llama, reference, text
     assert llama.encode(text, add_special_tokens=False) == reference.tok_encode(text, add_special_tokens=False)
 
 
+@given(texts=st.lists(st.tuples(TEXTS, TEXTS), min_size=2, max_size=6), kwargs=st.lists(st.integers(1, 3), min_size=2))
+@settings(deadline=None, max_examples=50)
+def test_what_was_encoded_before_changes_nothing(encoder, texts, kwargs):
+    def fresh() -> Encoder:
+        return Encoder(encoder._tokenizer, 64)
+
+    used = fresh()
+    assert [used.pair(*pair) for pair in texts] == [fresh().pair(*pair) for pair in texts]
+    spelled = [{"until": ["\n"], "max_gen_toks": number} for number in kwargs]
+    assert [used.sampling(one) for one in spelled] == [fresh().sampling(one) for one in spelled]
+
+
 @given(num_context=st.integers(1, 200), num_continuation=st.integers(1, 64))
 @settings(deadline=None)
 def test_a_pair_that_is_too_long_is_cut_on_the_left(encoder, num_context, num_continuation):

@@ -1,12 +1,14 @@
 """Log-mean-exp over draws: right, stable, and honest about its error."""
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from ft_eval.stats.monte_carlo import (
+    _averaged,
     best_choice,
     jackknife_log_mean_exp,
     log_mean_exp,
@@ -40,6 +42,15 @@ def test_equal_draws_have_no_error_and_count_in_full() -> None:
         assert float(estimate.value_nats) == pytest.approx(-2.0)
         assert float(estimate.stderr_nats) == pytest.approx(0.0, abs=1e-12)
         assert float(estimate.ess) == pytest.approx(8.0)
+
+
+def test_the_short_way_of_one_draw_gives_the_bits_of_the_long_one() -> None:
+    for values in (np.array([[-2.5], [-0.0], [0.0], [-np.inf], [-1e-320], [700.0]]), _draws(1), _draws(2, 3, 1)):
+        short, long = log_mean_exp(values), _averaged(values)
+        for field in fields(short):
+            one, other = getattr(short, field.name), getattr(long, field.name)
+            assert np.array_equal(one, other, equal_nan=field.name == "stderr_nats"), field.name
+            assert field.name in {"num_draws", "method"} or np.array_equal(np.signbit(one), np.signbit(other))
 
 
 def test_one_draw_shows_no_error() -> None:
