@@ -106,6 +106,10 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         except Exception as error:  # nested too deep for jinja2's parser or for Python's
             raise TemplateRuntimeError(f"can't be compiled: {type(error).__name__}: {error}") from error
 
+    def make_globals(self, d: Any) -> Any:
+        """What a template knows beside its document, as one dict: each rendering copies it, and chained ones slowly."""
+        return {**self.globals, **(d or {})}
+
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
         _refuse(tree)

@@ -132,8 +132,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str | Path):
         return str(value)
     if isinstance(value, tuple):
-        return [_plain_part(item, index) for index, item in enumerate(value)]
-    if isinstance(value, Mapping):
+        return [item if type(item) in _AS_IT_IS else _plain_part(item, index) for index, item in enumerate(value)]
+    if isinstance(value, dict | Mapping):  # the first is looked up faster
         return {key: _plain_part(item, key) for key, item in value.items()}
     if is_dataclass(value):
         return _plain_fields(value)
@@ -153,7 +153,7 @@ def _plain_fields(record: Any) -> dict[str, Any]:
     try:
         for name in _names(cast("Any", type(record))):
             value = getattr(record, name)
-            plain[name] = value if type(value) in _AS_IT_IS else _plain(value)  # most are: a call less
+            plain[name] = value if type(value) in _AS_IT_IS else _plain(value)  # most are: a call less each
     except _Mismatch as error:
         raise error.within(f".{name}") from None
     return plain
