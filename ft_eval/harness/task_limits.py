@@ -215,12 +215,17 @@ def _name_faults(value: yaml.ScalarNode) -> Iterator[_Fault]:
 def _include_faults(value: yaml.Node, path: Path, root: Path) -> Iterator[_Fault]:
     for one in _walk(value):
         if isinstance(one, yaml.ScalarNode):
-            included = (path.parent / one.value).resolve()
+            try:
+                included = (path.parent / one.value).resolve()
+                is_file = included.is_file()
+            except (OSError, ValueError):  # too long, or with a NUL
+                yield one, f"includes {one.value[:80]!r}, which is no file's name"
+                continue
             if any(included.is_relative_to(trusted) for trusted in _trusted()):
                 continue
             if not included.is_relative_to(root):
                 yield one, f"includes {one.value[:80]}, which is outside {root}"
-            elif included.is_file() and included.suffix not in _SUFFIXES:
+            elif is_file and included.suffix not in _SUFFIXES:
                 check_task_file(included, root)
 
 

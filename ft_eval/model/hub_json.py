@@ -4,8 +4,8 @@ Knows no model: which fields mean what is said in `families.py`.
 """
 
 import json
-import math
 import stat
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -149,7 +149,7 @@ class Fields:
         """A required finite number above low."""
         self.require(name)
         value = self.raw[name]
-        if not isinstance(value, int | float) or isinstance(value, bool) or not low < value < math.inf:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not low < value <= sys.float_info.max:
             raise self.fail(name, f"a number above {low:g}")
         return float(value)
 

@@ -69,8 +69,9 @@ class Tokenizer:
         """
         backend = _read_backend(folder)
         settings = _read_settings(folder)
-        _add_missing_tokens(backend, settings, config.vocab_size)
-        tokenizer = cls(backend, settings, config)
+        with _library_errors(f"{settings.where}: its tokens are none that this tokenizer can have"):
+            _add_missing_tokens(backend, settings, config.vocab_size)
+            tokenizer = cls(backend, settings, config)
         if tokenizer.vocab_size > config.vocab_size:
             raise CheckpointError(
                 f"{folder / TOKENIZER_FILE} has token ids up to {tokenizer.vocab_size - 1}, but the model's vocab_size "
@@ -122,7 +123,7 @@ def _library_errors(what: str) -> Iterator[None]:
     """What the tokenizers library raises, as one CheckpointError: it has no narrower types, and panics on odd files."""
     try:
         yield
-    except (KeyboardInterrupt, SystemExit, MemoryError):
+    except (KeyboardInterrupt, SystemExit, MemoryError, CheckpointError):
         raise
     except BaseException as error:  # a panic is no Exception
         raise CheckpointError(f"{what}: {' '.join(str(error).split())[:300]}") from error

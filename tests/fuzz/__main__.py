@@ -14,11 +14,18 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.fuzz.mutate import Mutator
 
 _SECONDS_TO_HANG = 10
 _MEGABYTES = 2048
-_MAX_BYTES = 4096
+_MAX_BYTES = 8192
+_SHARE_OF_FORM, _SHARE_OF_GOOD = 0.7, 0.5
 
 
 def main() -> None:
@@ -48,6 +55,22 @@ def _start(name: str, arguments: argparse.Namespace) -> int:
     return subprocess.run(
         [*command, "--seed", str(arguments.seed), "--keep", str(arguments.keep)], check=False
     ).returncode
+
+
+def _mutator(keeps_form: "Mutator", seeds: list[bytes]) -> Callable[[bytes, int, int], bytes]:
+    """Most changes keep the file's form, half of them a good file's: what is collected is what is refused somehow new.
+
+    The fuzzer's own changes can't be asked for from here, so the others are ours, too.
+    """
+    from tests.fuzz.mutate import anywhere
+
+    def mutate(data: bytes, max_bytes: int, seed: int) -> bytes:
+        rng = Random(seed)
+        data = rng.choice(seeds) if rng.random() < _SHARE_OF_GOOD else data
+        changed = keeps_form(data, rng) if rng.random() < _SHARE_OF_FORM else data
+        return (changed if changed != data and len(changed) <= max_bytes else anywhere(data, rng))[:max_bytes]
+
+    return mutate
 
 
 def _fuzz(name: str, num_runs: int, seed: int, keep: Path) -> None:
@@ -80,7 +103,8 @@ def _fuzz(name: str, num_runs: int, seed: int, keep: Path) -> None:
             (Path(corpus) / str(number)).write_bytes(data)
         flags = [f"-atheris_runs={num_runs}", f"-max_len={_MAX_BYTES}", f"-timeout={_SECONDS_TO_HANG}", f"-seed={seed}"]
         flags += [f"-rss_limit_mb={_MEGABYTES}", f"-artifact_prefix={keep}/{name}-", "-verbosity=0", "-len_control=0"]
-        atheris.Setup([sys.argv[0], *flags, corpus], one)
+        own = {} if target.mutate is None else {"custom_mutator": _mutator(target.mutate, target.seeds())}
+        atheris.Setup([sys.argv[0], *flags, corpus], one, **own)
         atheris.Fuzz()
 
 

@@ -6,6 +6,7 @@ from ft_eval.model.checkpoint import count_parameters, read_config
 from ft_eval.model.tokenizer import Tokenizer, byte_tokenizer_json
 from ft_eval.model.weights import inspect_weights, weights_digest
 from tests.fakes import tiny_config, write_checkpoint
+from tests.fuzz import mutate
 from tests.fuzz.target import Target, folder
 
 _MAX_LAYERS = 4
@@ -83,8 +84,10 @@ def _tokenizer_seeds() -> list[bytes]:
     return [words, words + b"\0" + settings, byte_tokenizer_json()[:2000] + b"\0" + settings]
 
 
+_in_header = mutate.around(b"\n", mutate.in_json)
+
 TARGETS = (
-    Target(name="header", read=_header, seeds=_header_seeds),
-    Target(name="config", read=_config, seeds=_config_seeds),
-    Target(name="tokenizer", read=_tokenizer, seeds=_tokenizer_seeds),
+    Target(name="header", read=_header, seeds=_header_seeds, mutate=mutate.after(1, _in_header)),
+    Target(name="config", read=_config, seeds=_config_seeds, mutate=mutate.in_json),
+    Target(name="tokenizer", read=_tokenizer, seeds=_tokenizer_seeds, mutate=mutate.around(b"\0", mutate.in_json)),
 )

@@ -8,7 +8,7 @@ from ft_eval.config import load_checkpoints
 from ft_eval.records import Answer, RunPlan, SampleResult, TaskResult
 from ft_eval.store import ResponseLog, RunStore
 from ft_eval.store.codec import dump, load
-from tests.fuzz import records
+from tests.fuzz import mutate, records
 from tests.fuzz.target import Target, folder, put
 from tests.store import made
 
@@ -85,8 +85,8 @@ def _record_seeds() -> list[bytes]:
 
 
 TARGETS = (
-    Target(name="toml", read=_toml, seeds=_toml_seeds),
-    Target(name="log", read=_log, seeds=_log_seeds),
-    Target(name="run", read=_run_folder, seeds=_run_seeds),
-    Target(name="record", read=_record, seeds=_record_seeds),
+    Target(name="toml", read=_toml, seeds=_toml_seeds, mutate=mutate.in_toml),
+    Target(name="log", read=_log, seeds=_log_seeds, mutate=mutate.in_lines),
+    Target(name="run", read=_run_folder, seeds=_run_seeds, mutate=mutate.after(1, mutate.in_lines)),
+    Target(name="record", read=_record, seeds=_record_seeds, mutate=mutate.after(1, mutate.in_json)),
 )

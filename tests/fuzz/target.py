@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from ft_eval.errors import FtEvalError
+from tests.fuzz.mutate import Mutator
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
 
@@ -26,6 +27,8 @@ class Target:
     read: Callable[[bytes], object]
     """Raises FtEvalError, or nothing."""
     seeds: Callable[[], list[bytes]]
+    mutate: Mutator | None = None
+    """Changes such a file so that it keeps its form; None where there is no form to keep."""
 
 
 class Escaped(AssertionError):  # noqa: N818 - a fault, not an error of the caller's

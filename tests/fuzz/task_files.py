@@ -12,7 +12,7 @@ from ft_eval.harness.code_samples import read_solutions
 from ft_eval.harness.task_limits import check_task_limits
 from ft_eval.harness.templates import bound_templates, template_faults
 from ft_eval.resources import tasks_dir
-from tests.fuzz import records
+from tests.fuzz import mutate, records
 from tests.fuzz.target import Target, folder, put
 
 
@@ -75,7 +75,7 @@ def _yaml_seeds() -> list[bytes]:
 
 
 TARGETS = (
-    Target(name="yaml", read=_yaml, seeds=_yaml_seeds),
+    Target(name="yaml", read=_yaml, seeds=_yaml_seeds, mutate=mutate.in_yaml),
     Target(name="template", read=_template, seeds=_template_seeds),
-    Target(name="samples", read=_samples, seeds=_samples_seeds),
+    Target(name="samples", read=_samples, seeds=_samples_seeds, mutate=mutate.unpacked(mutate.in_lines)),
 )
