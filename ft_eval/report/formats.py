@@ -107,6 +107,8 @@ def count(value: int, noun: str = "") -> str:
 
 def seconds(value: float) -> str:
     """A duration: `0.42 s`, `12.3 s`, `4 min 05 s`, `3 h 07 min`."""
+    if not math.isfinite(value):
+        return NONE
     if value < 1:
         return f"{value:.2g} s"
     if value < 60:
@@ -135,8 +137,8 @@ def magnitude(value: float) -> str:
 
 def bits(value: float) -> str:
     """Bits as the paper writes them: `1/2`, `2`, or a decimal where no short fraction fits."""
-    fraction = Fraction(value)
-    return str(fraction) if fraction.denominator <= 128 else f"{value:g}"
+    fraction = Fraction(value) if math.isfinite(value) else None
+    return str(fraction) if fraction is not None and fraction.denominator <= 128 else f"{value:g}"
 
 
 def bits_per_token(value: float) -> str:

@@ -1,6 +1,6 @@
 """Frozen records to one line of ASCII JSON and back, by the dataclasses' annotations. Strict in both directions.
 
-    str, bool, int, None    as they are
+    str, bool, int, None    as they are; whole numbers of 64 bits
     float                   a number; NaN and the infinities as {"__float__": "nan" | "inf" | "-inf"}
     Path, StrEnum           their string
     tuple[X, ...]           an array
@@ -182,8 +182,8 @@ def _decoder(hint: Any, version: int) -> _Decoder:
 
 
 def _special(hint: Any) -> _Decoder:
-    if hint is float:
-        return _float
+    if hint in (int, float):
+        return _int if hint is int else _float
     if hint is Path:
         text = _exact(str)
         return lambda value: Path(text(value))
@@ -196,7 +196,7 @@ def _mismatch(got: object, expected: str) -> _Mismatch:
     return _Mismatch(f"got {_SHORT.repr(got)}, expected {expected}")
 
 
-_EXACT: Mapping[type, str] = {str: "a string", bool: "true or false", int: "a whole number"}
+_EXACT: Mapping[type, str] = {str: "a string", bool: "true or false"}
 
 
 def _exact(kind: type) -> _Decoder:
@@ -206,6 +206,13 @@ def _exact(kind: type) -> _Decoder:
         return value
 
     return decode
+
+
+def _int(value: Any) -> int:
+    """Of 64 bits, as columns and other readers have it; Python's own would overflow there."""
+    if type(value) is int and -(2**63) <= value < 2**63:
+        return value
+    raise _mismatch(value, f"a whole number{' of 64 bits' * (type(value) is int)}")
 
 
 def _float(value: Any) -> float:

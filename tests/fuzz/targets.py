@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
-from tests.fuzz import checkpoint_files, run_files, task_files
+from tests.fuzz import checkpoint_files, finished_runs, run_files, task_files
 
-TARGETS = {target.name: target for group in (checkpoint_files, run_files, task_files) for target in group.TARGETS}
+TARGETS = {
+    target.name: target
+    for group in (checkpoint_files, run_files, finished_runs, task_files)
+    for target in group.TARGETS
+}
 
 
 def corpus(name: str) -> list[bytes]:

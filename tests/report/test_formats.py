@@ -91,3 +91,9 @@ def test_clipping_says_how_much_is_left_out():
         "aaaaaaaaaa[… 5 characters left out …]cccccccccc"
     )
     assert formats.clip("short", head=3, tail=2) == "short"
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_what_is_no_finite_number_can_be_shown(value):
+    assert formats.seconds(value) == "–"
+    assert formats.bits(value) in {"inf", "-inf", "nan"}

@@ -37,7 +37,7 @@ RECORDS = [
 TEXT = st.text(max_size=20)
 VALUES = {
     str: TEXT,
-    int: st.integers(),
+    int: st.integers(-(2**63), 2**63 - 1),
     bool: st.booleans(),
     float: st.floats(allow_nan=False),  # NaN is not equal to itself; it has its own test
     Path: TEXT.map(Path),
@@ -109,6 +109,10 @@ def test_negative_zero_and_the_smallest_float_keep_their_bits(answer):
         ({"is_greedy": 1}, "Answer.is_greedy: got 1, expected true or false"),
         ({"num_prompt_tokens": True}, "Answer.num_prompt_tokens: got True, expected a whole number"),
         ({"num_prompt_tokens": 1.0}, "Answer.num_prompt_tokens: got 1.0, expected a whole number"),
+        (
+            {"num_prompt_tokens": 2**63},
+            "Answer.num_prompt_tokens: got 9223372036854775808, expected a whole number of 64 bits",
+        ),
         ({"seconds": "1"}, "Answer.seconds: got '1', expected a number"),
         ({"seconds": {"__float__": "NaN"}}, "Answer.seconds: got {'__float__': 'NaN'}, expected a number"),
         ({"seconds": {"__float__": []}}, "Answer.seconds: got {'__float__': []}, expected a number"),
