@@ -96,7 +96,7 @@ HELD = (
     Held(
         69,
         "a run's folder that can't be written",
-        f"{STORE}::test_a_folder_that_may_not_be_written_or_entered_is_one_clear_line",
+        "tests/store/test_whose_run.py::test_a_folder_that_may_not_be_written_or_entered_is_one_clear_line",
     ),
     Held(70, "a full disk", f"{STORE}::test_a_full_disk_at_any_write_is_one_clear_line_and_loses_nothing"),
     Held(
@@ -130,7 +130,11 @@ HELD = (
         "bars in Markdown",
         "tests/report/test_exports.py::test_markdown_keeps_its_columns_and_shows_names_as_they_are",
     ),
-    Held(77, "a name as a path", f"{STORE}::test_a_name_that_is_no_job_of_the_run_never_becomes_a_path"),
+    Held(
+        77,
+        "a name as a path",
+        "tests/store/test_strange_files.py::test_a_name_that_is_no_job_of_the_run_never_becomes_a_path",
+    ),
     Held(77, "a model's name in an export's file name", "tests/report/test_every_eval_ever.py::test_a_name_is_no_path"),
     Held(78, "secrets in a command", "test_78_what_opens_doors_is_not_recorded"),
     Held(78, "the home folder in a record", "tests/test_environment.py::test_the_environment_holds_no_home_folder"),

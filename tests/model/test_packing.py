@@ -11,65 +11,32 @@ from torch.nn import functional as F
 
 from ft_eval.errors import EngineError
 from ft_eval.model.checkpoint import save_model
-from ft_eval.model.packed import FusedLinear, InferenceLinear, Int8Linear, PackedLinear, can_pack, quantise
+from ft_eval.model.packed import FusedLinear, InferenceLinear, PackedLinear
 from ft_eval.model.packing import (
     READOUT,
     Kernel,
-    Numerics,
     PackingOptions,
     choose_kernel,
     pack_linears,
 )
 from ft_eval.model.steadiness import unsteady_row_counts
 from ft_eval.model.transformer import Transformer
-from tests.model.tiny import BASELINE, LATENT, random_codes, random_tokens, tiny_model
-
-WIDE = replace(LATENT, num_layers=2, hidden_size=512, head_dim=128, intermediate_size=768)
-"""Layers large enough that packing them is a gain."""
+from tests.model.linears import (
+    WIDE,
+    calm_model,
+    logits,
+    needs_bf16,
+    needs_packing,
+    packed_and_plain,
+    random_linear,
+    random_rows,
+    relative_error,
+)
+from tests.model.tiny import BASELINE, random_codes, random_tokens
 
 ROW_COUNTS = (1, 2, 3, 4, 5, 8, 12, 15, 16, 20, 33, 64, 100, 256)
 
-pytestmark = pytest.mark.skipif(not can_pack(torch.float32), reason="oneDNN packs no weights on this machine")
-needs_bf16 = pytest.mark.skipif(not can_pack(torch.bfloat16), reason="oneDNN packs no bfloat16 on this machine")
-
-
-def random_linear(out_features, in_features, *, dtype=torch.float32, bias=False, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    linear = nn.Linear(in_features, out_features, bias=bias, device="meta")
-    weight = torch.randn(out_features, in_features, generator=generator) * in_features**-0.5
-    linear.weight = nn.Parameter(weight.to(dtype), requires_grad=False)
-    if bias:
-        linear.bias = nn.Parameter(torch.randn(out_features, generator=generator).to(dtype), requires_grad=False)
-    return linear
-
-
-def random_rows(*shape, dtype=torch.float32):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(7)).to(dtype)
-
-
-def relative_error(got, expected):
-    return float((got.double() - expected.double()).abs().max() / expected.double().abs().max())
-
-
-def calm_model(config):
-    """A tiny model whose layers don't amplify rounding: outputs of the size of their inputs."""
-    model = tiny_model(config)
-    for module in model.modules():
-        if isinstance(module, nn.Linear):
-            module.weight.div_(module.weight.std() * module.in_features**0.5)
-    return model
-
-
-def packed_and_plain(config, *, dtype=torch.float32, options=None):
-    plain = calm_model(config).to(dtype)
-    packed = deepcopy(plain)
-    return packed, plain, pack_linears(packed, options)
-
-
-def logits(model, tokens):
-    codes = random_codes(*tokens.shape) if model.config.latent else None
-    with torch.inference_mode():
-        return model.logits(model(tokens, codes=codes))
+pytestmark = needs_packing
 
 
 @pytest.mark.parametrize("shape", [(768, 768), (61, 32), (100, 300), (768, 2048)])
@@ -261,63 +228,6 @@ def test_layers_that_do_not_belong_together_are_not_fused():
         FusedLinear([random_linear(8, 32), random_linear(8, 64)])
     with pytest.raises(ValueError, match="1 of 2 layers have a bias"):
         FusedLinear([random_linear(8, 32), random_linear(8, 32, bias=True)])
-
-
-def test_quantised_weights_are_within_half_a_step_of_the_weights():
-    weight = random_linear(40, 64, dtype=torch.bfloat16).weight.clone()
-    weight[3] = 0.0
-    Q, scales = quantise(weight)
-    gap = (Q.double() * scales.double()[:, None] - weight.double()).abs()
-    assert bool((gap <= 0.5 * scales.double()[:, None] * (1 + 2**-6) + 127 * scales.double()[:, None] * 2**-9).all())
-    assert not Q[3].any()
-    assert Q.abs().amax() == 127
-
-
-@pytest.mark.parametrize("num_rows", [1, 2, 4, 8, 16, 17, 40])
-@pytest.mark.parametrize("bias", [False, True])
-def test_an_int8_layer_equals_the_dequantised_one(num_rows, bias):
-    linear = random_linear(96, 192, dtype=torch.bfloat16, bias=bias)
-    Q, scales = quantise(linear.weight)
-    x = random_rows(num_rows, 192, dtype=torch.bfloat16)
-    exact = x.double() @ (Q.double() * scales.double()[:, None]).T + (linear.bias.double() if bias else 0.0)
-    assert relative_error(Int8Linear(linear)(x), exact) < 2**-7
-
-
-def test_an_int8_rows_bits_are_the_same_in_batches_of_up_to_16_rows():
-    layer = Int8Linear(random_linear(96, 192, dtype=torch.bfloat16))
-    x = random_rows(16, 192, dtype=torch.bfloat16)
-    for count in range(1, 16):
-        assert torch.equal(layer(x[:count].clone()), layer(x)[:count]), count
-
-
-def test_int8_takes_the_decoders_blocks_alone_and_half_their_memory():
-    options = PackingOptions(numerics=Numerics.INT8)
-    packed, plain, report = packed_and_plain(WIDE, dtype=torch.bfloat16, options=options)
-    int8 = [name for name, module in packed.named_modules() if isinstance(module, Int8Linear)]
-    assert len(int8) == 7 * WIDE.num_layers
-    assert all(name.startswith("model.layers.") for name in int8)
-    num_weights = sum(plain.get_submodule(name).weight.numel() for name in int8)
-    num_bytes = sum(packed.get_submodule(name).num_bytes for name in int8)
-    assert num_weights < num_bytes < 1.01 * num_weights
-    assert report.numerics is Numerics.INT8
-
-
-def test_an_int8_model_stays_near_the_exact_one():
-    options = PackingOptions(numerics=Numerics.INT8)
-    packed, plain, _ = packed_and_plain(WIDE, dtype=torch.bfloat16, options=options)
-    assert relative_error(logits(packed, random_tokens(3, 20)), logits(plain, random_tokens(3, 20))) < 0.05
-
-
-def test_int8_refuses_what_its_kernel_can_not_take():
-    """The kernel would read past the end of weights whose inputs are no multiple of its vectors."""
-    with pytest.raises(ValueError, match="172 inputs, expected bfloat16 and a multiple of 32"):
-        Int8Linear(random_linear(64, 172, dtype=torch.bfloat16))
-    with pytest.raises(EngineError, match="int8 weights need bfloat16 activations, and the model is float32"):
-        pack_linears(tiny_model(), PackingOptions(numerics=Numerics.INT8))
-    odd = replace(LATENT, intermediate_size=44)
-    packed, _, _ = packed_and_plain(odd, dtype=torch.bfloat16, options=PackingOptions(numerics=Numerics.INT8))
-    assert not isinstance(packed.model.layers[0].mlp.down_proj, Int8Linear)
-    assert isinstance(packed.model.layers[0].mlp.up_proj, Int8Linear)
 
 
 def test_an_empty_batch_is_an_empty_answer():

@@ -11,7 +11,7 @@ from ft_eval.model.cache import LayerCache, Prefix
 from ft_eval.model.native.blocks import NativeBlocks
 from ft_eval.model.native.build import Library, load_library
 from ft_eval.model.packing import Numerics, PackingOptions, pack_linears
-from tests.model.test_packing import calm_model
+from tests.model.linears import calm_model
 from tests.model.tiny import BASELINE, LATENT, random_codes, random_tokens
 
 LIBRARY: Any = load_library()
