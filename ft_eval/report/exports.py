@@ -32,7 +32,7 @@ def to_json(report: Report) -> str:
         "summary": [report.summary.headline, *report.summary.lines],
         "notes": list(report.notes),
         "primary": list(report.terms.primary),
-        "margin_points": report.terms.margin_points,
+        "margin_points": plain(report.terms.margin_points),
         "pooled": [_pooled(panel, one) for panel in report.panels for one in panel.pooled],
         "missing": list(report.missing),
         "latents": [_latent(row) for row in report.usages],
@@ -80,7 +80,7 @@ def _latent(row: UsageRow) -> dict[str, object]:
     return {
         "checkpoint": row.name,
         "latents": [contender.label for contender in row.contenders],
-        "kappa_bits": row.contenders[0].checkpoint.kappa_bits,
+        "kappa_bits": plain(row.contenders[0].checkpoint.kappa_bits),
         "latent_policies": list(row.policies),
         "kl_bits": None if usage is None else plain(usage.kl_bits),
         "information_bits": None if usage is None else plain(usage.information_bits),
