@@ -146,18 +146,23 @@ class OpenedData:
 def redirected_datasets(source: DataSource) -> Iterator[OpenedData]:
     """Within this context `datasets.load_dataset` looks in `source` first; gives what it opens.
 
+    A repository's files are looked at when it is first opened here, and not again for its other configs.
+
     Raises:
         DataError: a dataset that is neither in the folder nor, offline, to be had at all; a file of it that is none.
     """
     import datasets  # noqa: PLC0415 — a second of import that only building tasks needs
 
     original, manifest, opened = datasets.load_dataset, source.manifest(), OpenedData()
+    known: dict[Path, _Repository] = {}
 
     def load(path: str, name: str | None, kwargs: Mapping[str, Any]) -> Any:
         folder = source.folder(path) if path not in _BUILDERS else None
         if folder is not None:
-            source.check_files([path], manifest)
-            return _load_folder(original, folder, path, name, kwargs)
+            if folder not in known:
+                source.check_files([path], manifest)
+                known[folder] = _repository(folder, path)
+            return _load_folder(original, known[folder], name, kwargs)
         source.check([path])
         return original(path, name, **kwargs)
 
@@ -174,32 +179,43 @@ def redirected_datasets(source: DataSource) -> Iterator[OpenedData]:
         datasets.load_dataset = original
 
 
-def _load_folder(load: Any, folder: Path, dataset_id: str, name: str | None, kwargs: Mapping[str, Any]) -> Any:
-    from datasets.exceptions import DatasetGenerationError  # noqa: PLC0415 — as above
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Repository:
+    """A dataset's local folder, as it was when it was looked at."""
 
-    for path in sorted(folder.rglob("*.parquet")):
-        if name is None or name in path.as_posix():
-            _refuse_bomb(path, dataset_id)
-    try:
-        with named_lines(lambda: sorted(folder.rglob("*.json*"))):
-            return load(str(folder), name, **{"cache_dir": str(_cache_of(folder)), **kwargs})
-    except (ValueError, FileNotFoundError, DatasetGenerationError) as error:
-        raise DataError(
-            f"dataset {dataset_id} in {folder} can't be read: {one_line(error)}; download it again"
-        ) from error
-
-
-def _cache_of(folder: Path) -> Path:
-    """Where `datasets` keeps what it makes of this folder as its files are now.
+    id: str
+    folder: Path
+    files: tuple[Path, ...]
+    cache: Path
+    """Where `datasets` keeps what it makes of this folder as its files are.
 
     It names what it keeps after a folder's last part and its card, not after the rows: a folder whose files
     were changed, or another mirror's of the same name, would be answered with the rows of the first that was read.
     """
+
+
+def _repository(folder: Path, dataset_id: str) -> _Repository:
     from datasets import config  # noqa: PLC0415 — as above
 
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
     stats = [(str(path), found.st_size, found.st_mtime_ns, found.st_ino) for path in files for found in [path.stat()]]
-    return Path(config.HF_DATASETS_CACHE) / "ft-eval" / content_hash([str(folder), stats])[:24]
+    cache = Path(config.HF_DATASETS_CACHE) / "ft-eval" / content_hash([str(folder), stats])[:24]
+    return _Repository(id=dataset_id, folder=folder, files=files, cache=cache)
+
+
+def _load_folder(load: Any, repository: _Repository, name: str | None, kwargs: Mapping[str, Any]) -> Any:
+    from datasets.exceptions import DatasetGenerationError  # noqa: PLC0415 — as above
+
+    for path in repository.files:
+        if path.suffix == ".parquet" and (name is None or name in path.as_posix()):
+            _refuse_bomb(path, repository.id)
+    try:
+        with named_lines(lambda: (path for path in repository.files if path.suffix.startswith(".json"))):
+            return load(str(repository.folder), name, **{"cache_dir": str(repository.cache), **kwargs})
+    except (ValueError, FileNotFoundError, DatasetGenerationError) as error:
+        raise DataError(
+            f"dataset {repository.id} in {repository.folder} can't be read: {one_line(error)}; download it again"
+        ) from error
 
 
 def _refuse_bomb(path: Path, dataset_id: str) -> None:

@@ -71,6 +71,34 @@ def test_rows_are_those_of_the_folder_as_it_is_now(tmp_path):
     assert rows("one") == [3]
 
 
+def test_a_repositorys_files_are_looked_at_once_for_all_its_configs_and_again_the_next_time(tmp_path, monkeypatch):
+    import datasets
+
+    folder, looks = tmp_path / "org" / "many_configs", list[str]()
+    folder.mkdir(parents=True)
+    configs = [f"c{number}" for number in range(5)]
+    entries = [f"- config_name: {name}\n  data_files: [{{split: test, path: {name}.jsonl}}]\n" for name in configs]
+    (folder / "README.md").write_text(f"---\nconfigs:\n{''.join(entries)}---\n")
+    for name in configs:
+        (folder / f"{name}.jsonl").write_text(f'{{"a": "{name}"}}\n')
+    monkeypatch.setattr(DataSource, "check_files", lambda *_: looks.append("digests"))
+    walk = type(folder).rglob
+
+    def counted(path, pattern):
+        looks.append("files")
+        return walk(path, pattern)
+
+    monkeypatch.setattr(type(folder), "rglob", counted)
+
+    def rows():
+        with redirected_datasets(DataSource(data_dir=tmp_path, offline=True)):
+            return [datasets.load_dataset("org/many_configs", name)["test"]["a"][0] for name in configs]
+
+    assert (rows(), looks) == (configs, ["digests", "files"])
+    (folder / "c3.jsonl").write_text('{"a": "changed"}\n')
+    assert (rows()[3], looks) == ("changed", ["digests", "files"] * 2)
+
+
 def test_a_damaged_folder_is_one_clear_line(tmp_path):
     import datasets
 
