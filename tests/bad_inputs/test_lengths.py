@@ -78,6 +78,7 @@ CASES = (
     Case(24, "no tokenizer", without_tokenizer),
     Case(24, "a tokenizer that is none", with_file("tokenizer.json", "{}")),
     Case(24, "an end token that the model has no row for", with_rows(259)),
+    Case(24, "a special token of half a character", with_file("tokenizer_config.json", '{"pad_token": "\\ud800"}')),
     Case(28, "a continuation of no tokens", empty_continuation),
     Case(29, "an empty prompt and no BOS", empty_prompt_without_bos),
     Case(30, "half a character in a data file", half_a_character),
