@@ -59,7 +59,8 @@ def _show(name: str, found: "RunStatus") -> None:
     if found.num_unscored:
         click.echo(f"{found.num_unscored} samples could not be scored")
     if found.num_log_problems:
-        click.echo(f"{found.num_log_problems} warnings and errors in {found.path / 'run.log'}, the last of them:")
+        what = "1 warning or error" if found.num_log_problems == 1 else f"{found.num_log_problems} warnings and errors"
+        click.echo(f"{what} in {found.path / 'run.log'}, the last of them:")
         for line in found.last_problems:
             click.echo(f"  {one_line(line)}")
     if found.state == "stopped":
