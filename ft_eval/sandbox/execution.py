@@ -132,6 +132,7 @@ class _Follower:
         self._num_bytes += len(data)
         if self._num_bytes > self._calls.limits.output_bytes:
             return _Ending(outcome=Outcome.OUTPUT_LIMIT, detail=self._where())
+        num_before = self.num_answers
         try:
             for frame in self._reader.feed(data):
                 ending = self._take(frame)
@@ -139,6 +140,8 @@ class _Follower:
                     return ending
         except frames.FrameError as error:
             return _Ending(outcome=Outcome.CRASHED, detail=f"garbage on the answer pipe: {error}")
+        if self._deadline is not None and self.num_answers > num_before:
+            self._deadline.begin_call(self.num_answers)  # of answers read together the last one alone begins a span
         return None
 
     def _take(self, frame: frames.Frame) -> _Ending | None:
@@ -151,9 +154,9 @@ class _Follower:
             return _not_loaded(frame.body)
         if frame.kind == frames.READY or frame.index != self.num_answers:
             return _Ending(outcome=Outcome.CRASHED, detail="an answer out of turn")
-        return self._take_answer(_answer(frame), self._deadline)
+        return self._take_answer(_answer(frame))
 
-    def _take_answer(self, answer: Answer, deadline: Deadline) -> _Ending | None:
+    def _take_answer(self, answer: Answer) -> _Ending | None:
         self.num_answers += 1
         if answer.error is not None:
             is_memory = answer.error.endswith("MemoryError")
@@ -163,7 +166,6 @@ class _Follower:
             return _Ending(outcome=Outcome.FAILED, detail=f"call {answer.index}: answer refused")
         if self.num_answers == len(self._calls.inputs):
             return _Ending(outcome=Outcome.PASSED)
-        deadline.begin_call(self.num_answers)
         return None
 
     def _where(self) -> str:

@@ -71,7 +71,9 @@ def piece_bytes(items: list[Tree]) -> bytes:
 
 def text_digest(text: str) -> str:
     """The digest of a string."""
-    return hashlib.sha256(b"s" + text.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256(b"s")
+    digest.update(text.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 class SequenceDigest:

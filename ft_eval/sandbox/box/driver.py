@@ -52,7 +52,7 @@ class Job:
 def run(job: Job, answer_fd: int) -> None:
     """Load the program and answer every call on `answer_fd`. Never returns: the process ends here."""
     write, leave = _writer(answer_fd), os._exit
-    _seed()
+    random.seed(0)  # the same numbers in every run of a program; NumPy's are seeded in the server: see `preload`
     write(frames.pack(frames.READY))
     function = _load(job, write)
     if function is not None:
@@ -70,14 +70,6 @@ def _writer(descriptor: int) -> Callable[[bytes], None]:
             view = view[write_some(descriptor, view) :]
 
     return write
-
-
-def _seed() -> None:
-    """The same random numbers in every run of the same program."""
-    random.seed(0)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed(0)
 
 
 def _load(job: Job, write: Callable[[bytes], None]) -> Callable[..., object] | None:

@@ -64,11 +64,7 @@ def long_digest(value: str | list[Any] | tuple[Any, ...]) -> str | None:
 
 
 def _string_digest(text: str) -> str | None:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:  # lone surrogates, which the wire writes otherwise
-        return normal_digest(to_tree(text))
-    return text_digest(text)
+    return text_digest(text) if text.isascii() else normal_digest(to_tree(text))
 
 
 def _piece(piece: list[Any], texts: _Texts) -> bytes:

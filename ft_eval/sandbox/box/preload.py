@@ -78,7 +78,10 @@ _NUMPY = ("numpy", "numpy.linalg", "numpy.fft", "numpy.random", "numpy.polynomia
 
 
 def preload(numpy_parent: str) -> str:
-    """Import the common modules. Returns NumPy's version, or an empty string where there is none."""
+    """Import the common modules. Returns NumPy's version, or an empty string where there is none.
+
+    NumPy's random numbers are seeded here, for all programs: a fork keeps them as they are, which `random`'s are not.
+    """
     for name in _STANDARD:
         importlib.import_module(name)
     if not numpy_parent:
@@ -89,4 +92,6 @@ def preload(numpy_parent: str) -> str:
             importlib.import_module(name)
     finally:
         sys.path.remove(numpy_parent)
-    return str(sys.modules["numpy"].__version__)
+    numpy = sys.modules["numpy"]
+    numpy.random.seed(0)
+    return str(numpy.__version__)
