@@ -8,7 +8,7 @@ import click
 from ft_eval.cli.now_and_then import NowAndThen
 
 if TYPE_CHECKING:  # heavy: loaded when a command runs
-    from ft_eval.harness.code_tasks import CodeSession, CodeTaskSettings
+    from ft_eval.harness.code_tasks import CodeTaskSettings
     from ft_eval.harness.mirror import DataSource
     from ft_eval.plan import PlannedRun
     from ft_eval.store.remote.url import RunUrl
@@ -44,15 +44,18 @@ def code_settings(
     )
 
 
-def require_sandbox(planned: "PlannedRun", opened: "CodeSession", place: "Path | RunUrl") -> None:
-    """Before a new run's folder is made: see that its programs can be run, where it has any.
+def require_code(planned: "PlannedRun", place: "Path | RunUrl") -> None:
+    """Before a new run is put down anywhere: see that its code tasks can be scored, where it has any.
 
     Raises:
-        SandboxError: they can't.
+        FtEvalError: as `check_code` does.
     """
-    is_new = not (isinstance(place, Path) and place.exists())
-    if is_new and any(job.task.runs_code for job in planned.plan.jobs):
-        _ = opened.description  # opens the sandbox
+    if isinstance(place, Path) and place.exists() and not (place.is_dir() and not any(place.iterdir())):
+        return  # a run that goes on is checked as far as it has code left; anything else is refused at once
+    if any(job.task.runs_code for job in planned.plan.jobs):
+        from ft_eval.run.execute import check_code
+
+        check_code(planned)
 
 
 class _CheckLines:

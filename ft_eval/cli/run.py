@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ft_eval.cli.code_settings import require_sandbox
+from ft_eval.cli.code_settings import require_code
 from ft_eval.cli.options import DEFAULT_MAX_UNSCORED, Number, RunPlace, Whole
 from ft_eval.cli.planning import say_deviations, take_flags, write_plan
 from ft_eval.cli.run_flags import RunFlags
@@ -171,6 +171,6 @@ def run(**given: Any) -> None:
         show_plan(planned)
         return
     place = flags.output_path or Path("runs") / planned.plan.run_id
-    with ends_in_order(), session(scoring) as opened:
-        require_sandbox(planned, opened, place)
+    with ends_in_order(), session(scoring):
+        require_code(planned, place)
         run_plan(planned, place, workers, tells)

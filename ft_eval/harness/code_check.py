@@ -8,7 +8,7 @@ machine, so that it is run once; what failed is never kept. Knows no model.
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,10 +56,13 @@ def check_references(session: CodeSession, task: str, documents: Sequence[Docume
         for document in documents
     ]
     kept = _Kept(session, task)
-    left = [item for item in items if item.digest not in kept.passed]
+    passed = session.solutions_passed[task]
+    passed |= kept.passed
+    left = [item for item in items if item.digest not in passed]
     if left:
         failed = _failures(session, task, reading, left)
-        kept.add(item.digest for item in left if item.name not in failed)
+        passed |= {item.digest for item in left if item.name not in failed}
+        kept.add(passed)
         if failed:
             raise TaskError(_refusal(task, len(items), failed))
     return f"{len(items)} of {len(items)} pass"
@@ -127,7 +130,7 @@ class _Kept:
         self._path = user_cache_dir() / f"references-{task}-{content_hash(self._about)[:16]}.json"
         self.passed = self._read()
 
-    def add(self, digests: Iterator[str]) -> None:
+    def add(self, digests: Iterable[str]) -> None:
         """Keep these too. A cache that can't be written costs the next run its time, nothing more."""
         self.passed = self._read().union(digests)
         kept: Mapping[str, Any] = {"about": self._about, "passed": sorted(self.passed)}

@@ -9,6 +9,7 @@ in another. A process has one run and so one session. Knows no model.
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -56,6 +57,8 @@ class CodeSession:
 
     def __init__(self, settings: CodeTaskSettings) -> None:
         self.settings = settings
+        self.solutions_passed: defaultdict[str, set[str]] = defaultdict(set)
+        """Per task the digests of the items whose own solutions have passed in this session."""
         self._stack = ExitStack()
         self._scorers: list[CodeScorer] = []
         self._book = ScoreBook()

@@ -13,7 +13,7 @@ from ft_eval.records import TaskSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestCount:
-    """How much a task asks of a model with one tokenizer and context."""
+    """How much a task asks of a model with one tokenizer and context; a prompt that is repeated counts each time."""
 
     num_requests: int = 0
     num_prompt_tokens: int = 0
@@ -28,6 +28,15 @@ class RequestCount:
             num_truncated=self.num_truncated + other.num_truncated,
         )
 
+    def times(self, number: int) -> "RequestCount":
+        """All of it so many times."""
+        return RequestCount(
+            num_requests=self.num_requests * number,
+            num_prompt_tokens=self.num_prompt_tokens * number,
+            max_generated_tokens=self.max_generated_tokens * number,
+            num_truncated=self.num_truncated * number,
+        )
+
 
 def count_requests(task: Task, spec: TaskSpec, tokenizer: Tokenizer, max_length: int) -> RequestCount:
     """Build the task's requests and count their tokens, after truncation to `max_length`."""
@@ -35,7 +44,8 @@ def count_requests(task: Task, spec: TaskSpec, tokenizer: Tokenizer, max_length:
     reset_fewshot(task)
     with template_faults(spec.name):
         task.build_all_requests(limit=spec.limit, rank=0, world_size=1)
-    return sum((_count(encoder, request.request_type, request.args) for request in task.instances), RequestCount())
+    counts = (_count(encoder, one.request_type, one.args).times(one.repeats or 1) for one in task.instances)
+    return sum(counts, RequestCount())
 
 
 def _count(encoder: Encoder, kind: str, arguments: tuple[object, ...]) -> RequestCount:

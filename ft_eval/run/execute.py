@@ -4,7 +4,7 @@ Interrupted anywhere, it leaves a run that the same command continues. Knows no 
 """
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -48,7 +48,7 @@ def execute_plan(
         KeyboardInterrupt: as it comes; the same holds.
     """
     with ExitStack() as stack, _settled_memory():
-        checked = _prepare_code(planned, store, stack)
+        checked = _check_code(planned, [job for job in planned.plan.jobs if not store.is_done(job.id)], stack)
         pending = _pending(planned, store, progress)
         if pending:
             engines = executor or stack.enter_context(LocalExecutor(EngineSlot))
@@ -78,9 +78,23 @@ def _pending(planned: PlannedRun, store: RunStore, progress: Progress) -> list[J
     return pending
 
 
-def _prepare_code(planned: PlannedRun, store: RunStore, stack: ExitStack) -> Mapping[str, str]:
+def check_code(planned: PlannedRun) -> None:
+    """Find out, before a run's folder is made, what would stop its code tasks; nothing where it has none.
+
+    What passes here is not checked again by `execute_plan` in the same code session.
+
+    Raises:
+        SandboxError: nothing can be run.
+        DataError: a problem's tests can't be had.
+        TaskError: some of a task's own solutions fail.
+    """
+    with ExitStack() as stack:
+        _check_code(planned, planned.plan.jobs, stack)
+
+
+def _check_code(planned: PlannedRun, jobs: Sequence[Job], stack: ExitStack) -> Mapping[str, str]:
     """No sandbox, no tests, or solutions that fail: found before anything is generated."""
-    tasks = {job.task.name: job.task for job in planned.plan.jobs if job.task.runs_code and not store.is_done(job.id)}
+    tasks = {job.task.name: job.task for job in jobs if job.task.runs_code}
     if not tasks:
         return {}
     source = planned.source

@@ -12,6 +12,7 @@ from ft_eval.harness.evaluate import JobOutcome, evaluate_job
 from ft_eval.harness.lm import FreeTransformerLM
 from ft_eval.harness.mirror import DataSource
 from ft_eval.harness.repeats import with_each_repeat
+from ft_eval.harness.requests import count_requests
 from ft_eval.harness.tasks import LoadedTasks, TaskOptions, load_tasks
 from ft_eval.records import Answer, Arm, Checkpoint, Job, LatentPolicy
 from ft_eval.resources import tasks_dir
@@ -100,6 +101,18 @@ def test_a_sampled_task_writes_other_texts_and_judges_each(tmp_path: Path, sessi
     assert len(texts) == len(set(texts)) == NUM_DOCS * NUM_REPEATS
     problem = loaded.tasks["mine"].eval_docs[0]
     assert check_references(session, "mine", [problem]) == "1 of 1 pass"
+
+
+def test_a_dry_run_counts_each_repeat(tmp_path: Path) -> None:
+    tokenizer = tiny_engine(tmp_path / "model").tokenizer
+    counts = []
+    for repeats in (1, NUM_REPEATS):
+        loaded = load(tmp_path / str(repeats), repeats=repeats)
+        counts.append(count_requests(loaded.tasks["mine"], loaded.specs[0], tokenizer, 256))
+    once, each = counts
+    assert once.num_requests == NUM_DOCS
+    assert once.max_generated_tokens == 12 * NUM_DOCS
+    assert each == once.times(NUM_REPEATS)
 
 
 def test_filters_that_weigh_samples_are_left_alone(tmp_path: Path) -> None:
