@@ -22,7 +22,10 @@ _MAX_NAMESPACES = Path("/proc/sys/user/max_user_namespaces")
 NOT_CONTAINED: Mapping[Tier, str] = {
     Tier.NS: "kernel bugs, side channels",
     Tier.BWRAP: "kernel bugs, side channels; a worker's programs share a box, one after another",
-    Tier.LL: "kernel bugs, side channels; names, sizes and times of files can be seen; namespaces are shared",
+    Tier.LL: (
+        "kernel bugs, side channels; names, sizes and times of files can be seen; programs have no process or network "
+        "namespace of their own: the system call filter alone keeps them from other processes and from the network"
+    ),
     Tier.DOCKER: "kernel bugs, side channels; a worker's programs share a container, one after another",
     Tier.NONE: "anything: programs have the user's files, network and processes, and can forge scores",
 }
