@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from ft_eval.harness.marginal import generation_draws
 from ft_eval.harness.requests import count_requests
 from ft_eval.model.tokenizer import Tokenizer
 from ft_eval.plan.build import PlannedRun
@@ -16,6 +17,7 @@ class Workload:
     job: Job
     num_docs: int
     num_requests: int
+    """A request counts for each of its repeats and draws of Z; of draws by need (auto) for those that all items get."""
     num_prompt_tokens: int
     """Tokens the model reads, after truncation, no prefix shared."""
     max_generated_tokens: int
@@ -32,6 +34,7 @@ def estimate_workload(planned: PlannedRun) -> tuple[Workload, ...]:
         tokenizer = Tokenizer.load(tokenizer_folder(job.checkpoint.path), config)
         task = planned.tasks.tasks[job.task.name]
         count = count_requests(task, job.task, tokenizer, config.max_position_embeddings)
+        count = count.times(generation_draws(job.latents))
         workloads.append(
             Workload(
                 job=job,

@@ -178,11 +178,13 @@ def test_a_prompt_longer_than_the_context_is_cut_and_counted(models, data_dir, t
 
 
 def test_a_dry_run_counts_what_a_run_would_ask(models, data_dir, tmp_path):
-    planned = plan_run(options(models, data_dir))
+    given = {"latents": (LatentPolicy(num_draws=2),)}
+    planned = plan_run(options(models, data_dir, **given))
     loads = {(load.job.checkpoint.name, load.job.task.name): load for load in estimate_workload(planned)}
     choices = loads["base", "openbookqa"]
     assert (choices.num_docs, choices.num_requests, choices.max_generated_tokens) == (3, 12, 0)
-    assert loads["latent", "nq_open"].max_generated_tokens == 3 * 256
+    assert loads["base", "nq_open"].max_generated_tokens == 3 * 256
+    assert loads["latent", "nq_open"].max_generated_tokens == 2 * 3 * 256
     counting = Counting()
-    run(models, data_dir, tmp_path / "r", counting)
+    run(models, data_dir, tmp_path / "r", counting, **given)
     assert counting.answers == sum(load.num_requests for load in loads.values())
