@@ -42,7 +42,7 @@ class Encoder:
     def __init__(self, tokenizer: Tokenizer, max_length: int) -> None:
         self._tokenizer = tokenizer
         self._max_length = max_length
-        self._last_context: tuple[str, list[int]] = ("", [])
+        self._last_context: tuple[str, list[int]] | None = None
         self._last_sampling: tuple[str, SamplingParams] | None = None
 
     @property
@@ -82,7 +82,7 @@ class Encoder:
 
     def _context(self, text: str) -> list[int]:
         """A context's token ids; the choices of one document, which come one after another, have one context."""
-        if self._last_context[0] != text:
+        if self._last_context is None or self._last_context[0] != text:
             self._last_context = (text, self.encode(text))
         return self._last_context[1]
 

@@ -64,6 +64,11 @@ def test_what_was_encoded_before_changes_nothing(encoder, texts, kwargs):
     assert [used.sampling(one) for one in spelled] == [fresh().sampling(one) for one in spelled]
 
 
+def test_a_first_context_of_blanks_alone_is_an_empty_text(encoder):
+    fresh = Encoder(encoder._tokenizer, 64)
+    assert fresh.pair("\n", "x")[0] == encoder.encode("")
+
+
 @given(num_context=st.integers(1, 200), num_continuation=st.integers(1, 64))
 @settings(deadline=None)
 def test_a_pair_that_is_too_long_is_cut_on_the_left(encoder, num_context, num_continuation):
