@@ -23,7 +23,7 @@ _REVISION = re.compile(r"([\w.-]+(?:/[\w.-]+)?)=([\w./-]+)", flags=re.ASCII)
     "revisions",
     multiple=True,
     metavar="ORG/NAME=REV",
-    help="A dataset's commit, branch or tag; default: the one in DIR, else its main branch's newest. Repeatable.",
+    help="A dataset's commit, branch or tag; default: its task's, DIR's own, or the main branch's newest. Repeatable.",
 )
 @click.option("--check", is_flag=True, help="Hold DIR to its manifest instead, without a network.")
 def fetch(
