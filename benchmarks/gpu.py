@@ -63,6 +63,7 @@ from ft_eval.engine.graphs.rewrite import count_operators
 from ft_eval.engine.graphs.runner import DecodeGraphs, GraphCompiler, GraphOptions
 from ft_eval.engine.latents import LatentSampler
 from ft_eval.engine.prefix_store import PrefixStore
+from ft_eval.engine.readout import TorchReadout
 from ft_eval.engine.requests import BatchLimits, ScoringRequest
 from ft_eval.engine.score import Scorer
 from ft_eval.model.cache import cache_bytes_per_token
@@ -364,7 +365,7 @@ def time_prompts(bench: Bench, size: str, config: ModelConfig) -> None:
     limits, latents = BatchLimits(num_rows=64, num_tokens=32768), LatentSampler(model, None)
     for name, store in (("shared", PrefixStore(model, 1 << 34)), ("not shared", None)):
         scores: list[object] = []
-        scorer = Scorer(model, latents, limits, store)
+        scorer = Scorer(model, latents, limits, store, TorchReadout())
         everything, keep = frozenset(range(num_requests)), partial(_keep, scores)
         seconds = bench.seconds(partial(scorer.run, requests, everything, keep))
         bench.time(f"scoring {size}, prefix {name}", requests_per_second=len(scores) / seconds, peak_gb=peak_gb(bench))

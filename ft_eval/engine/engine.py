@@ -15,6 +15,7 @@ from ft_eval.engine.graphs.runner import GraphCompiler
 from ft_eval.engine.latents import LatentSampler
 from ft_eval.engine.memory import SharedLimits, batch_limits, is_out_of_memory, prefix_bytes
 from ft_eval.engine.prefix_store import PrefixStore
+from ft_eval.engine.readout import Readout, TorchReadout
 from ft_eval.engine.requests import BatchLimits, Completion, GenerationRequest, Loglikelihood, ScoringRequest
 from ft_eval.engine.score import Scorer
 from ft_eval.engine.steps import StepCompiler
@@ -56,6 +57,7 @@ class Engine:
         self.steps = steps
         if steps is None and options.captures_steps and isinstance(model, Transformer):
             self.steps = GraphCompiler.for_model(model)
+        self._readout: Readout = TorchReadout() if self.steps is None else self.steps.readout
 
     def under(self, latents: LatentPolicy | None) -> "Engine":
         """The same model under another latent policy: with the same prefixes, steps and limits."""
@@ -109,6 +111,7 @@ class Engine:
                 limits=limits,
                 store=self._store,
                 steps=self.steps,
+                readout=self._readout,
             )
             generate(decoder, requests, wanted, keep)
 
@@ -133,7 +136,7 @@ class Engine:
                 )
 
         def attempt(limits: BatchLimits, wanted: frozenset[int], keep: Callable[[int, Loglikelihood], None]) -> None:
-            Scorer(self.model, self._sampler, limits, self._store).run(requests, wanted, keep)
+            Scorer(self.model, self._sampler, limits, self._store, self._readout).run(requests, wanted, keep)
 
         self._until_done(attempt, range(len(requests)) if pending is None else pending, on_score)
 

@@ -25,8 +25,9 @@ from ft_eval.engine.padding import ROW_MULTIPLE, WIDTH_MULTIPLE, round_up
 from ft_eval.engine.prefill import Seat
 from ft_eval.engine.prefix_store import PrefixStore
 from ft_eval.engine.prefixes import NO_PREFIX, Path, PrefixGroup, group_by_prefix
+from ft_eval.engine.readout import Readout
 from ft_eval.engine.requests import BatchLimits, Completion, FinishReason, GenerationRequest
-from ft_eval.engine.sampling import likeliest, sample_token
+from ft_eval.engine.sampling import sample_token
 from ft_eval.engine.slots import PlainSlots, SharingSlots, Slots
 from ft_eval.engine.steps import StepCompiler
 from ft_eval.engine.stops import StopWatch, cut_at_stop
@@ -68,6 +69,8 @@ class Decoder:
     limits: BatchLimits
     store: PrefixStore | None
     """None where the model can't share prefixes."""
+    readout: Readout
+    """What reads logits."""
     steps: StepCompiler | None = None
     """What decodes a token more per row; None for the model's own forward pass."""
 
@@ -219,7 +222,7 @@ class Generator:
             sequence.seconds += share
 
     def _append(self, sequences: Sequence[Row], logits: Tensor) -> None:
-        greedy = likeliest(logits).tolist()
+        greedy = self._decoder.readout.likeliest(logits).tolist()
         for row, sequence in enumerate(sequences):
             token = greedy[row]
             if sequence.token_uniforms is not None:

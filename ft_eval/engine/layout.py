@@ -12,6 +12,7 @@ from ft_eval.errors import UsageError
 from ft_eval.model.adapters.protocol import LatentModel
 from ft_eval.model.native.blocks import NativeBlocks
 from ft_eval.model.native.build import Library, Unavailable, load_library
+from ft_eval.model.native.prefill import install
 from ft_eval.model.packing import Numerics, PackingOptions, pack_linears
 from ft_eval.model.transformer import Transformer
 
@@ -59,7 +60,10 @@ def lay_out(model: LatentModel, layout: Layout) -> StepCompiler | None:
     numerics = Numerics.INT8 if layout.is_int8 else Numerics.EXACT
     if library is not None or layout.is_int8 or own.config.hidden_size >= _MIN_HIDDEN_SIZE:
         pack_linears(own, PackingOptions(numerics=numerics, library=library))
-    return None if library is None else NativeBlocks.of(own, library)
+    blocks = None if library is None else NativeBlocks.of(own, library)
+    if blocks is not None:
+        install(blocks)
+    return blocks
 
 
 def _library(model: Transformer, layout: Layout) -> Library | None:

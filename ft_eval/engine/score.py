@@ -17,9 +17,9 @@ from ft_eval.engine.latents import LatentSampler
 from ft_eval.engine.padding import pad_right, padded_width
 from ft_eval.engine.prefix_store import PrefixStore
 from ft_eval.engine.prefixes import NO_PREFIX, Path, PrefixGroup, group_by_prefix
+from ft_eval.engine.readout import Readout
 from ft_eval.engine.requests import BatchLimits, Loglikelihood, ScoringRequest
 from ft_eval.engine.rows import Draw, Row, make_rows
-from ft_eval.engine.sampling import likeliest
 from ft_eval.model.adapters.protocol import LatentModel
 from ft_eval.model.cache import Prefix
 from ft_eval.model.latent import NO_CODE
@@ -64,15 +64,22 @@ class Scorer:
         latents: who draws Z.
         limits: of a forward pass.
         store: keeps prefixes; None where the model can't share them, and every input then has a row of its own.
+        readout: what reads logits.
     """
 
     def __init__(
-        self, model: LatentModel, latents: LatentSampler, limits: BatchLimits, store: PrefixStore | None
+        self,
+        model: LatentModel,
+        latents: LatentSampler,
+        limits: BatchLimits,
+        store: PrefixStore | None,
+        readout: Readout,
     ) -> None:
         self._model = model
         self._latents = latents
         self._limits = limits
         self._store = store
+        self._readout = readout
         self._device = model.device
 
     def run(self, requests: Sequence[ScoringRequest], pending: frozenset[int], on_score: OnScore) -> None:
@@ -202,8 +209,7 @@ class Scorer:
         for start in range(0, max(1, len(places)), step):
             stop = min(len(states), start + step)
             first = max(0, min(start, stop - _MIN_ROWS))
-            logits = self._model.logits(states[first:stop]).float()
             here = (place >= start) & (place < stop)
-            logprobs[here] = torch.log_softmax(logits, dim=-1)[place[here] - first, token[here]]
-            is_likeliest[here] = likeliest(logits)[place[here] - first] == token[here]
+            logits = self._model.logits(states[first:stop])
+            logprobs[here], is_likeliest[here] = self._readout.log_softmax_at(logits, place[here] - first, token[here])
         return logprobs.cpu(), is_likeliest.cpu()

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from ft_eval.engine.readout import Readout
 from ft_eval.model.cache import KVCache, Prefix
 from ft_eval.model.transformer import Transformer
 
@@ -33,6 +34,10 @@ class Steps(Protocol):
 
 class StepCompiler(Protocol):
     """Makes steps for one model."""
+
+    @property
+    def readout(self) -> Readout:
+        """What reads the model's logits."""
 
     def open(self, model: Transformer, cache: KVCache, prefixes: tuple[Prefix | None, Prefix | None]) -> Steps | None:
         """Steps over a cache behind the prefixes of the lower and of the upper blocks; None where it can't."""

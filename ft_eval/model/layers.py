@@ -8,6 +8,7 @@ Knows neither why the inputs differ nor where positions come from.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -140,8 +141,18 @@ class SwiGLU(nn.Module):
         return out
 
 
+class StandIn(Protocol):
+    """What may compute a block's forward pass in its place."""
+
+    def __call__(self, x: Tensor, plan: AttentionPlan, memory: Memory, kv_input: Tensor | None) -> Tensor | None:
+        """What `Block.forward` returns; None where the block is to compute it itself."""
+
+
 class Block(nn.Module):
     """A pre-norm Transformer block: attention and SwiGLU, each added to the residual stream."""
+
+    stand_in: StandIn | None = None
+    """Asked first, where there is one."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -158,6 +169,8 @@ class Block(nn.Module):
         Queries come from x. Keys and values come from kv_input (B, T, D) where one is given, else from x; either
         goes through this block's norm first (Algorithm 2: R is added before the norm).
         """
+        if self.stand_in is not None and (given := self.stand_in(x, plan, memory, kv_input)) is not None:
+            return given
         normed = self.input_layernorm(x)
         kv_normed = normed if kv_input is None else self.input_layernorm(kv_input)
         x = x + self.self_attn(normed, kv_normed, plan, memory)

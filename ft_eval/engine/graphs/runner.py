@@ -19,6 +19,7 @@ from ft_eval.engine.graphs.recording import Recorder, Recording, recorder_for
 from ft_eval.engine.graphs.rewrite import Fusions
 from ft_eval.engine.graphs.step import DecodeStep, StepShape
 from ft_eval.engine.padding import ROW_MULTIPLE
+from ft_eval.engine.readout import Readout, TorchReadout
 from ft_eval.model.cache import KVCache, Prefix
 from ft_eval.model.kernels.flash import flash_works
 from ft_eval.model.latent import NO_CODE
@@ -68,6 +69,7 @@ class GraphCompiler:
     options: GraphOptions
     backend: FtGraph
     lengths: bool
+    readout: Readout = field(default_factory=TorchReadout)
 
     @classmethod
     def for_model(cls, model: Transformer, options: GraphOptions | None = None) -> "GraphCompiler":

@@ -55,12 +55,12 @@ inline void ask(const T* numbers, int64_t count) {
   for (int64_t i = 0; i < count * int64_t(sizeof(T)); i += 64) _mm_prefetch(place + i, _MM_HINT_T1);
 }
 
-// out (R, 16 V) = x (R, count) w (count, 16 V)
+// out (R, 16 V) = x (R, count) w (count, 16 V), or out += it
 template <int R, int V, typename W>
-void product(const float* x, int64_t ldx, const W* w, int64_t ldw, int64_t count, float* out, int64_t ldo) {
+void product(const float* x, int64_t ldx, const W* w, int64_t ldw, int64_t count, float* out, int64_t ldo, bool goes_on) {
   __m512 a[R][V];
   for (int r = 0; r < R; r++)
-    for (int v = 0; v < V; v++) a[r][v] = _mm512_setzero_ps();
+    for (int v = 0; v < V; v++) a[r][v] = goes_on ? _mm512_loadu_ps(out + r * ldo + v * 16) : _mm512_setzero_ps();
   for (int64_t k = 0; k < count; k++, w += ldw) {
     ask<W>(w, 16 * V);
     __m512 wk[V];
@@ -76,27 +76,35 @@ void product(const float* x, int64_t ldx, const W* w, int64_t ldw, int64_t count
 
 template <int V, typename W>
 void product_rows(const float* x, int64_t ldx, int64_t rows, const W* w, int64_t ldw, int64_t count, float* out,
-                  int64_t ldo) {
-  for (; rows >= 6; rows -= 6, x += 6 * ldx, out += 6 * ldo) product<6, V>(x, ldx, w, ldw, count, out, ldo);
+                  int64_t ldo, bool goes_on) {
+  for (; rows >= 6; rows -= 6, x += 6 * ldx, out += 6 * ldo) product<6, V>(x, ldx, w, ldw, count, out, ldo, goes_on);
   switch (rows) {
-    case 5: return product<5, V>(x, ldx, w, ldw, count, out, ldo);
-    case 4: return product<4, V>(x, ldx, w, ldw, count, out, ldo);
-    case 3: return product<3, V>(x, ldx, w, ldw, count, out, ldo);
-    case 2: return product<2, V>(x, ldx, w, ldw, count, out, ldo);
-    case 1: return product<1, V>(x, ldx, w, ldw, count, out, ldo);
+    case 5: return product<5, V>(x, ldx, w, ldw, count, out, ldo, goes_on);
+    case 4: return product<4, V>(x, ldx, w, ldw, count, out, ldo, goes_on);
+    case 3: return product<3, V>(x, ldx, w, ldw, count, out, ldo, goes_on);
+    case 2: return product<2, V>(x, ldx, w, ldw, count, out, ldo, goes_on);
+    case 1: return product<1, V>(x, ldx, w, ldw, count, out, ldo, goes_on);
   }
 }
 
-// out (rows, columns) = x (rows, count) w (count, columns), columns a multiple of 16
+// out (rows, columns) = x (rows, count) w (count, columns), or out += it; columns a multiple of 16
 template <typename W>
 void matmul(const float* x, int64_t ldx, int64_t rows, const W* w, int64_t ldw, int64_t columns, int64_t count,
-            float* out, int64_t ldo) {
-  for (; columns >= 64; columns -= 64, w += 64, out += 64) product_rows<4>(x, ldx, rows, w, ldw, count, out, ldo);
+            float* out, int64_t ldo, bool goes_on = false) {
+  for (; columns >= 64; columns -= 64, w += 64, out += 64) product_rows<4>(x, ldx, rows, w, ldw, count, out, ldo, goes_on);
   switch (columns / 16) {
-    case 3: return product_rows<3>(x, ldx, rows, w, ldw, count, out, ldo);
-    case 2: return product_rows<2>(x, ldx, rows, w, ldw, count, out, ldo);
-    case 1: return product_rows<1>(x, ldx, rows, w, ldw, count, out, ldo);
+    case 3: return product_rows<3>(x, ldx, rows, w, ldw, count, out, ldo, goes_on);
+    case 2: return product_rows<2>(x, ldx, rows, w, ldw, count, out, ldo, goes_on);
+    case 1: return product_rows<1>(x, ldx, rows, w, ldw, count, out, ldo, goes_on);
   }
+}
+
+// the four sums of four vectors
+inline __m128 sums4(const __m512 a[4]) {
+  __m256 h[4];
+  for (int i = 0; i < 4; i++) h[i] = _mm256_add_ps(_mm512_castps512_ps256(a[i]), _mm512_extractf32x8_ps(a[i], 1));
+  const __m256 sum = _mm256_hadd_ps(_mm256_hadd_ps(h[0], h[1]), _mm256_hadd_ps(h[2], h[3]));
+  return _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1));
 }
 
 // scores of q (d) with four keys
@@ -108,14 +116,25 @@ inline __m128 dot4(const float* q, const T* const keys[4], int64_t d) {
     const __m512 qj = _mm512_loadu_ps(q + j);
     for (int i = 0; i < 4; i++) a[i] = _mm512_fmadd_ps(qj, load16(keys[i] + j), a[i]);
   }
-  __m256 h[4];
-  for (int i = 0; i < 4; i++) h[i] = _mm256_add_ps(_mm512_castps512_ps256(a[i]), _mm512_extractf32x8_ps(a[i], 1));
-  const __m256 sum = _mm256_hadd_ps(_mm256_hadd_ps(h[0], h[1]), _mm256_hadd_ps(h[2], h[3]));
-  return _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1));
+  return sums4(a);
 }
 
-template <typename T>
-void own_scores(const float* q, int64_t heads, const T* keys, int64_t count, int64_t d, float* scores) {
+#ifdef __AVX512BF16__
+// the same by pairs, of numbers that bfloat16 holds; d a multiple of 32
+inline __m128 dot4(const bf16* q, const bf16* const keys[4], int64_t d) {
+  __m512 a[4];
+  for (int i = 0; i < 4; i++) a[i] = _mm512_setzero_ps();
+  for (int64_t j = 0; j < d; j += 32) {
+    const __m512bh qj = (__m512bh)_mm512_loadu_si512(q + j);
+    for (int i = 0; i < 4; i++) a[i] = _mm512_dpbf16_ps(a[i], qj, (__m512bh)_mm512_loadu_si512(keys[i] + j));
+  }
+  return sums4(a);
+}
+#endif
+
+// q (heads, d), of float or as the keys
+template <typename Q, typename T>
+void own_scores(const Q* q, int64_t heads, const T* keys, int64_t count, int64_t d, float* scores) {
   for (int64_t s = 0; s < count; s += 4) {
     const T* four[4];
     for (int64_t i = 0; i < 4; i++) four[i] = keys + std::min(s + i, count - 1) * d;
@@ -136,7 +155,7 @@ Weight exponentials(float* scores, int64_t count, float scale) {
   auto lanes = [&](int64_t s) { return count - s >= 16 ? __mmask16(0xffff) : __mmask16((1 << (count - s)) - 1); };
   __m512 top = none;
   for (int64_t s = 0; s < count; s += 16) top = _mm512_max_ps(top, _mm512_mask_loadu_ps(none, lanes(s), scores + s));
-  const float largest = _mm512_reduce_max_ps(top) * scale;
+  const float found = _mm512_reduce_max_ps(top) * scale, largest = found > -INFINITY ? found : 0.0f;
   __m512 total = _mm512_setzero_ps();
   for (int64_t s = 0; s < count; s += 16) {
     const __mmask16 here = lanes(s);
@@ -174,12 +193,19 @@ void attend_own(const Shape& shape, const T* keys, const T* values, int64_t coun
                 int64_t heads, const float* far, const Weight* far_weights, T* out, std::vector<float>& scratch) {
   const int64_t d = shape.head_dim;
   const float scale = 1.0f / std::sqrt(float(d));
-  scratch.resize(size_t(heads * (count + d)));
+  scratch.resize(size_t(heads * (count + 2 * d)));
   float* scores = scratch.data();
   float* near = scores + heads * count;
   float sums[2];
   std::vector<Weight> weights(size_t(heads), Weight{});
-  own_scores(q, heads, keys, count, d, scores);
+#ifdef __AVX512BF16__
+  if (std::is_same_v<T, bf16> && d % 32 == 0) {
+    bf16* narrow_q = reinterpret_cast<bf16*>(near + heads * d);
+    for (int64_t j = 0; j < heads * d; j += 16) store16(narrow_q + j, _mm512_loadu_ps(q + j));
+    own_scores(narrow_q, heads, reinterpret_cast<const bf16*>(keys), count, d, scores);
+  } else
+#endif
+    own_scores(q, heads, keys, count, d, scores);
   for (int64_t h = 0; h < heads; h++) weights[h] = exponentials(scores + h * count, count, scale);
   matmul(scores, count, heads, values, d, d, count, near, d);
   for (int64_t h = 0; h < heads; h++) {

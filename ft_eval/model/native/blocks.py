@@ -19,6 +19,7 @@ from ft_eval.model.cache import KVCache, LayerCache, Prefix
 from ft_eval.model.layers import Block
 from ft_eval.model.native.build import Library, LinearStruct
 from ft_eval.model.native.linear import NativeLinear
+from ft_eval.model.native.readout import NativeReadout
 from ft_eval.model.transformer import Transformer
 
 _VECTOR = 16
@@ -86,6 +87,11 @@ class NativeBlocks:
             model.dtype == torch.bfloat16,
         )
         return cls(model, library, shape, (_LayerStruct * len(blocks))(*map(_layer_struct, blocks)))
+
+    @property
+    def readout(self) -> NativeReadout:
+        """What reads the model's logits."""
+        return NativeReadout(self.library)
 
     @property
     def row_multiple(self) -> int:

@@ -31,7 +31,17 @@ _FLAGS = (
     "-w",
 )
 _MAIN = "decode.cpp"
-_HEADERS = ("amx.h", "attention.h", "linear.h", "numbers.h", "panels.h")
+_HEADERS = (
+    "amx.h",
+    "attention.h",
+    "attention_many.h",
+    "linear.h",
+    "numbers.h",
+    "panels.h",
+    "pieces.h",
+    "prefill.h",
+    "readout.h",
+)
 _TIMEOUT_SECONDS = 120
 
 

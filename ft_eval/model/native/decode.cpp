@@ -6,68 +6,11 @@
 // A row's numbers depend on that row alone: every sum runs over its terms in order, in one accumulator per output,
 // however many rows there are and however many threads. Sums are in float32; results are rounded to T where PyTorch's
 // single operators round. Needs AVX-512 (and AVX512_BF16 for bfloat16). Knows no tensor and no allocator of PyTorch's.
-#include "attention.h"
-#include "linear.h"
+#include "pieces.h"
+#include "prefill.h"
+#include "readout.h"
 
 namespace {
-
-struct Layer {
-  const void* input_norm;  // (D) of T
-  const void* post_norm;
-  const void* q_norm;  // (d) of T, or none
-  const void* k_norm;
-  Linear q, k, v, o, gate, up, down;
-};
-
-// y = round(x / sqrt(mean(x²) + eps) · weight), per row
-template <typename T>
-void rms_norm(const T* x, const T* weight, T* y, int64_t rows, int64_t size, double eps) {
-  for (int64_t r = 0; r < rows; r++, x += size, y += size) {
-    __m512 squares = _mm512_setzero_ps();
-    for (int64_t i = 0; i < size; i += 16) {
-      const __m512 part = load16(x + i);
-      squares = _mm512_fmadd_ps(part, part, squares);
-    }
-    const float scale = 1.0f / std::sqrt(_mm512_reduce_add_ps(squares) / float(size) + float(eps));
-    for (int64_t i = 0; i < size; i += 16)
-      store16(y + i, _mm512_mul_ps(_mm512_mul_ps(load16(x + i), _mm512_set1_ps(scale)), load16(weight + i)));
-  }
-}
-
-// a head (d), normed where the model does so, turned by its position's angles; rounded as single operators round
-template <typename T, typename Y>
-void turn(const T* head, const T* norm, const Shape& shape, const float* cos, const float* sin, Y* out) {
-  const int64_t d = shape.head_dim, half = d / 2;
-  T normed[1024];
-  if (norm) rms_norm<T>(head, norm, normed, 1, d, shape.norm_eps), head = normed;
-  for (int64_t i = 0; i < half; i++) {
-    const float a = widen(head[i]), b = widen(head[half + i]);
-    const float low = rounded<T>(rounded<T>(a * cos[i]) + rounded<T>(-b * sin[i]));
-    const float high = rounded<T>(rounded<T>(b * cos[half + i]) + rounded<T>(a * sin[half + i]));
-    if constexpr (std::is_same_v<Y, float>) {
-      out[i] = low, out[half + i] = high;
-    } else {
-      out[i] = narrow<Y>(low), out[half + i] = narrow<Y>(high);
-    }
-  }
-}
-
-// gate = round(round(silu(gate)) · up)
-template <typename T>
-void silu_mul(T* gate, const T* up, int64_t count) {
-  int64_t i = 0;
-  for (; i + 16 <= count; i += 16) {
-    const __m512 x = load16(gate + i);
-    const __m512 below = _mm512_add_ps(_mm512_set1_ps(1.0f), exp16(_mm512_sub_ps(_mm512_setzero_ps(), x)));
-    store16(gate + i, _mm512_mul_ps(rounded16<T>(_mm512_div_ps(x, below)), load16(up + i)));
-  }
-  if (i == count) return;
-  T rest[2][16] = {};
-  std::memcpy(rest[0], gate + i, size_t(count - i) * sizeof(T));
-  std::memcpy(rest[1], up + i, size_t(count - i) * sizeof(T));
-  silu_mul<T>(rest[0], rest[1], 16);
-  std::memcpy(gate + i, rest[0], size_t(count - i) * sizeof(T));
-}
 
 template <typename T>
 struct Scratch {  // kept from call to call
@@ -171,6 +114,19 @@ int64_t ft_blocks(const Shape* shape, const Layer* layers, const Memory* memorie
   if (shape->is_bf16) return blocks<bf16>(*shape, layers, memories, count, *step), 0;
 #endif
   return blocks<float>(*shape, layers, memories, count, *step), 0;
+}
+
+// one block on many new tokens per row, in float alone
+void ft_prefill(const Shape* shape, const Layer* layer, const Pass* pass) { prefill(*shape, *layer, *pass); }
+
+// `largest` and `log_sums` (rows) are left out where they are none
+void ft_readout(int64_t is_bf16, const void* scores, int64_t rows, int64_t V, int64_t* likeliest, float* largest,
+                float* log_sums, int64_t threads) {
+#ifdef __AVX512BF16__
+  if (is_bf16)
+    return readout(static_cast<const bf16*>(scores), rows, V, likeliest, largest, log_sums, int(threads));
+#endif
+  readout(static_cast<const float*>(scores), rows, V, likeliest, largest, log_sums, int(threads));
 }
 
 }  // extern "C"

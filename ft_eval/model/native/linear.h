@@ -82,9 +82,17 @@ struct RowTiles {
 
   // rows of x (rows, K) as (terms, rows)
   static void pack(const T* x, int64_t rows, int64_t K, E* packed) {
-    const int64_t whole = K / kWidth;
+    const int64_t whole = K / kWidth, by_vectors = whole / 16 * 16;
+    const __mmask16 here = __mmask16((1 << rows) - 1);
+    for (int64_t k = 0; k < by_vectors; k += 16) {
+      __m512 terms[16];
+      for (int64_t r = 0; r < 16; r++)
+        terms[r] = r < rows ? _mm512_loadu_ps(reinterpret_cast<const float*>(x + r * K + k * kWidth)) : _mm512_setzero_ps();
+      transpose16(terms);
+      for (int64_t i = 0; i < 16; i++) _mm512_mask_storeu_ps(packed + (k + i) * rows, here, terms[i]);
+    }
     for (int64_t r = 0; r < rows; r++)
-      for (int64_t k = 0; k < whole; k++) std::memcpy(packed + k * rows + r, x + r * K + k * kWidth, sizeof(E));
+      for (int64_t k = by_vectors; k < whole; k++) std::memcpy(packed + k * rows + r, x + r * K + k * kWidth, sizeof(E));
     if (whole * kWidth == K) return;
     for (int64_t r = 0; r < rows; r++) {
       E last = 0;
@@ -109,14 +117,15 @@ void multiply(const Linear& layer, const T* x, T* y, int64_t M, bool adds, int t
   const E* weight = static_cast<const E*>(layer.weight);
   const T* bias = static_cast<const T*>(layer.bias);
   static thread_local std::vector<E> kept;
-  kept.resize(size_t(std::min(M, kRowBlock) * terms));
+  const int64_t most = row_block(K * int64_t(sizeof(T)));
+  kept.resize(size_t(std::min(M, most) * terms));
   E* packed = kept.data();
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     Kernel kernel;
-    std::vector<float> sums(size_t(std::min(M, kRowBlock) * kPanel));
-    for (int64_t begin = 0; begin < M; begin += kRowBlock) {
-      const int64_t rows = std::min(kRowBlock, M - begin), tiles = (rows + Kernel::kHeight - 1) / Kernel::kHeight;
+    std::vector<float> sums(size_t(std::min(M, most) * kPanel));
+    for (int64_t begin = 0; begin < M; begin += most) {
+      const int64_t rows = std::min(most, M - begin), tiles = (rows + Kernel::kHeight - 1) / Kernel::kHeight;
       auto first = [&](int64_t t) { return rows * t / tiles; };  // tiles of nearly one size
 #pragma omp for schedule(static)
       for (int64_t t = 0; t < tiles; t++)

@@ -6,7 +6,8 @@
 namespace {
 
 constexpr int64_t kPanel = 32;      // outputs that are computed together: two vectors
-constexpr int64_t kRowBlock = 192;  // rows whose inputs are packed at a time, and stay in the second-level cache between panels
+constexpr int64_t kRowBlock = 192;  // rows whose inputs are packed at a time, at most
+constexpr int64_t kRowBytes = 3 << 18;  // of them, so that they stay in the second-level cache between panels
 constexpr int64_t kSumBlock = 768;  // terms of a sum whose weights stay in the second-level cache between row tiles
 constexpr int64_t kAhead = 2048;    // bytes: how far before its use a weight is asked for where every one is used once
 
@@ -16,6 +17,10 @@ struct Linear {
   int64_t num_outputs;
   int64_t num_inputs;
 };
+
+inline int64_t row_block(int64_t row_bytes) {  // 192, 96, or 48
+  return row_bytes * kRowBlock <= kRowBytes ? kRowBlock : row_bytes * kRowBlock <= 2 * kRowBytes ? kRowBlock / 2 : kRowBlock / 4;
+}
 
 struct Ahead {  // what is asked of memory meanwhile: two cache lines at `place`, which moves on by `stride` per term
   const char* place;

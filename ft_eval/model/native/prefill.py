@@ -1,0 +1,132 @@
+"""A block on many tokens per row through the kernels: what `Block.forward` computes, up to the order of sums.
+
+    x ─▶ norm ─▶ Q, K, V ─▶ turned, K and V kept ─▶ attention over [prefix; own] ─▶ + x ─▶ norm ─▶ SwiGLU ─▶ +
+
+One call per block, nothing of its tensors made by PyTorch but the result. A query's bits depend on it and on the keys
+it sees: not on its batch, not on threads, nor on whether the first keys come as a prefix. Knows no sequence.
+
+    B rows    T tokens    D hidden size    G key-value heads    d head dimension
+"""
+
+import ctypes
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ft_eval.model.cache import LayerCache
+from ft_eval.model.layers import AttentionPlan, Block, Memory
+from ft_eval.model.native.blocks import NativeBlocks
+
+_LONG = ctypes.c_int64
+_POINTER = ctypes.c_void_p
+
+
+class _KeysStruct(ctypes.Structure):
+    _fields_ = (
+        *((name, _POINTER) for name in ("keys", "values")),
+        *((name, _LONG) for name in ("row_stride", "head_stride", "count")),
+    )
+
+
+class _SightStruct(ctypes.Structure):
+    _fields_ = (("mask", _POINTER), *((name, _LONG) for name in ("row_stride", "query_stride", "is_causal")))
+
+
+class _PassStruct(ctypes.Structure):
+    _fields_ = (
+        *((name, _LONG) for name in ("num_rows", "num_tokens")),
+        *((name, _POINTER) for name in ("x", "kv_input", "y", "cos", "sin")),
+        ("angle_stride", _LONG),
+        *((name, _POINTER) for name in ("places", "keys", "values")),
+        ("own", _KeysStruct),
+        ("prefix", _KeysStruct),
+        ("sight", _SightStruct),
+        ("threads", _LONG),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NativeBlock:
+    """One block of a model, as the kernels know it."""
+
+    blocks: NativeBlocks
+    index: int
+
+    def __call__(self, x: Tensor, plan: AttentionPlan, memory: Memory, kv_input: Tensor | None) -> Tensor | None:
+        """The residual stream after the block, as `Block.forward`; None for what the kernels don't take.
+
+        They take float32, keys and values whose positions lie side by side, and no call that asks for a gradient.
+        """
+        given = [x] if kv_input is None else [x, kv_input]
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
+            return None
+        kept = [layer for layer in (memory.cache, memory.prefix) if layer is not None]
+        if any(tensor.dtype != torch.float32 for tensor in given) or not all(map(_lies_together, kept)):
+            return None
+        return self._run(x.contiguous(), plan, memory, None if kv_input is None else kv_input.contiguous())
+
+    def _run(self, x: Tensor, plan: AttentionPlan, memory: Memory, kv_input: Tensor | None) -> Tensor:
+        y, num_tokens = torch.empty_like(x), x.shape[1]
+        cos, sin = (angles.float().contiguous() for angles in plan.rotation)  # (B or 1, 1, T, d)
+        places = None if plan.indices is None else plan.indices.expand(x.shape[:2]).contiguous()
+        keys, values = (None, None) if memory.cache is None else memory.cache
+        step = _PassStruct(
+            *x.shape[:2],
+            x.data_ptr(),
+            _pointer(kv_input),
+            y.data_ptr(),
+            cos.data_ptr(),
+            sin.data_ptr(),
+            cos[0].numel() if len(cos) > 1 else 0,
+            _pointer(places),
+            _pointer(keys),
+            _pointer(values),
+            _keys(memory.cache, num_tokens if plan.indices is None else plan.num_keys),
+            _keys(memory.prefix, 0 if memory.prefix is None else memory.prefix.keys.shape[2]),
+            _sight(plan),
+            torch.get_num_threads(),
+        )
+        self.blocks.library.handle.ft_prefill(
+            ctypes.byref(self.blocks.shape), ctypes.byref(self.blocks.layers[self.index]), ctypes.byref(step)
+        )
+        return y
+
+
+def install(blocks: NativeBlocks) -> None:
+    """Let the kernels compute the model's blocks from now on, in place, where they are faster: in float32.
+
+    In bfloat16 PyTorch's attention multiplies by AMX, and these kernels would be up to a tenth slower.
+    """
+    if blocks.model.dtype != torch.float32:
+        return
+    for index, block in enumerate(blocks.model.model.layers):
+        assert isinstance(block, Block), "a ModuleList says only that it holds modules"
+        block.stand_in = NativeBlock(blocks, index)
+
+
+def _lies_together(layer: LayerCache) -> bool:
+    return all(part.stride(3) == 1 and part.stride(2) == part.shape[3] for part in layer) and (
+        layer.keys.stride() == layer.values.stride()
+    )
+
+
+def _pointer(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _keys(layer: LayerCache | None, count: int) -> _KeysStruct:
+    """Keys and values (B or 1, G, S, d), of which `count` positions are read."""
+    if layer is None:
+        return _KeysStruct(None, None, 0, 0, count)
+    row_stride = layer.keys.stride(0) if len(layer.keys) > 1 else 0
+    return _KeysStruct(layer.keys.data_ptr(), layer.values.data_ptr(), row_stride, layer.keys.stride(1), count)
+
+
+def _sight(plan: AttentionPlan) -> _SightStruct:
+    """A mask (B or 1, 1, N/G · T, S) repeats itself from head to head: the first T queries say all."""
+    mask = plan.mask
+    if mask is None:
+        return _SightStruct(None, 0, 0, plan.is_causal)
+    assert mask.stride(3) == 1, "the planner's masks are contiguous"
+    return _SightStruct(mask.data_ptr(), mask.stride(0) if len(mask) > 1 else 0, mask.stride(2), 0)

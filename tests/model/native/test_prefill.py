@@ -1,0 +1,200 @@
+"""A block through the kernels on many tokens is the model's own, to rounding, and a query's bits are its own."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from ft_eval.model.cache import LayerCache, Prefix
+from ft_eval.model.native.build import Library, load_library
+from ft_eval.model.native.prefill import install
+from tests.model.native.test_blocks import CONFIGS, codes_of, pair, relative_error
+from tests.model.tiny import random_tokens
+
+LIBRARY: Any = load_library()
+pytestmark = pytest.mark.skipif(not isinstance(LIBRARY, Library), reason=f"no kernels on this machine: {LIBRARY}")
+each_config = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+ROWS, TOKENS, CAPACITY = 3, 67, 200
+
+
+@pytest.fixture(autouse=True)
+def _inference():
+    with torch.inference_mode():
+        yield
+
+
+def both(config):
+    """A model of PyTorch's operators, and one whose blocks are the kernels'."""
+    plain, native, blocks = pair(config)
+    install(blocks)
+    return plain, native
+
+
+def sample(config, num_rows=ROWS, num_tokens=TOKENS):
+    tokens = random_tokens(num_rows, num_tokens)
+    return tokens, codes_of(config, tokens)
+
+
+def assert_same_caches(model, ours, theirs):
+    for index in range(model.config.num_layers):
+        for mine, other in zip(ours.layer(index), theirs.layer(index), strict=True):
+            assert relative_error(mine, other) < 1e-5
+
+
+def counted(monkeypatch):
+    """How often the kernels answered."""
+    from ft_eval.model.native.prefill import NativeBlock
+
+    calls, run = [], NativeBlock._run
+
+    def spy(self, *given):
+        calls.append(self.index)
+        return run(self, *given)
+
+    monkeypatch.setattr(NativeBlock, "_run", spy)
+    return calls
+
+
+@each_config
+@pytest.mark.parametrize("num_tokens", [1, 16, 67, 300])
+def test_a_prefill_equals_the_models(config, num_tokens, monkeypatch):
+    plain, native = both(config)
+    calls = counted(monkeypatch)
+    tokens, codes = sample(config, num_tokens=num_tokens)
+    assert relative_error(native(tokens, codes=codes), plain(tokens, codes=codes)) < 1e-5
+    assert calls == list(range(config.num_layers))
+
+
+@each_config
+def test_a_cache_is_filled_as_the_models_and_extended_from(config):
+    plain, native = both(config)
+    tokens, codes = sample(config)
+    caches = [model.new_cache(ROWS, CAPACITY) for model in (native, plain)]
+    for model, cache in zip((native, plain), caches, strict=True):
+        model(tokens, codes=codes, cache=cache)
+    assert_same_caches(plain, *caches)
+    more, more_codes = random_tokens(ROWS, 20, seed=7), codes_of(config, random_tokens(ROWS, 20))
+    positions = torch.tensor([[67], [30], [150]]) + torch.arange(20)  # rows go on where they like, over stale keys too
+    found = [
+        model(more, codes=more_codes, positions=positions, cache=cache)
+        for model, cache in zip((native, plain), caches, strict=True)
+    ]
+    assert relative_error(*found) < 1e-5
+    assert_same_caches(plain, *caches)
+
+
+@each_config
+@pytest.mark.parametrize("num_prefix", [1, 64, 66, 130])
+@pytest.mark.parametrize("is_shared", [True, False], ids=["shared", "a row's own"])
+def test_behind_a_prefix_it_equals_the_models(config, num_prefix, is_shared):
+    plain, native = both(config)
+    rows = 1 if is_shared else ROWS
+    before = plain.new_cache(rows, num_prefix)
+    head = random_tokens(rows, num_prefix, seed=4)
+    plain(head, codes=codes_of(config, head), cache=before)
+    prefix = before.prefix(range(config.num_layers), num_prefix)
+    tokens, codes = sample(config)
+    caches = [model.new_cache(ROWS, CAPACITY, starts=(num_prefix, num_prefix)) for model in (native, plain)]
+    found = [
+        model(tokens, codes=codes, cache=cache, prefixes=(prefix, prefix))
+        for model, cache in zip((native, plain), caches, strict=True)
+    ]
+    assert relative_error(*found) < 1e-5
+    assert_same_caches(plain, *caches)
+
+
+@each_config
+def test_branches_of_a_context_see_what_they_are_said_to_see(config):
+    """Fifty tokens, then two continuations that do not see each other."""
+    plain, native = both(config)
+    tokens = random_tokens(2, 70)
+    visible = torch.ones(70, 70, dtype=torch.bool).tril()
+    visible[60:, 50:60] = False
+    positions = torch.cat([torch.arange(60), torch.arange(50, 60)]).expand(2, -1)
+    given = {"positions": positions, "visible": visible.expand(2, -1, -1)}
+    x = plain.lower(tokens, **given)
+    assert relative_error(native.lower(tokens, **given), x) < 1e-5
+    residual = None if config.latent is None else plain.post_sample(codes_of(config, tokens))
+    expected = plain.upper(x, residual=residual, **given)
+    assert relative_error(native.upper(x, residual=residual, **given), expected) < 1e-5
+
+
+def hidden_of(native, tokens, codes, threads=1):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return native(tokens, codes=codes)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", ["latent", "one key-value head", "norms of queries and keys"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_rows_bits_hang_on_no_other_row_nor_on_what_follows(name, threads):
+    config = CONFIGS[name]
+    _, native = both(config)
+    tokens, codes = sample(config, num_rows=5, num_tokens=100)
+    whole = hidden_of(native, tokens, codes)
+    assert torch.equal(hidden_of(native, tokens, codes, threads), whole)
+    for row in range(5):
+        alone = hidden_of(
+            native, tokens[row : row + 1, :41], None if codes is None else codes[row : row + 1, :41], threads
+        )
+        assert torch.equal(alone[0], whole[row, :41])
+
+
+@each_config
+@pytest.mark.parametrize("num_first", [1, 40, 64, 97])
+def test_cut_in_two_or_behind_a_prefix_a_sequence_has_the_bits_of_the_whole(config, num_first):
+    _, native = both(config)
+    tokens, codes = sample(config, num_tokens=100)
+    whole = native(tokens, codes=codes)
+    cache = native.new_cache(ROWS, 100)
+    parts = [
+        (tokens[:, span], None if codes is None else codes[:, span])
+        for span in (slice(num_first), slice(num_first, 100))
+    ]
+    first = native(parts[0][0], codes=parts[0][1], cache=cache)
+    prefix = cache.prefix(range(config.num_layers), num_first)
+    behind = native(parts[1][0], codes=parts[1][1], prefixes=(prefix, prefix))
+    positions = torch.arange(num_first, 100)[None].expand(ROWS, -1)
+    extended = native(parts[1][0], codes=parts[1][1], positions=positions, cache=cache)
+    assert torch.equal(first, whole[:, :num_first])
+    assert torch.equal(behind, whole[:, num_first:])
+    assert torch.equal(extended, whole[:, num_first:])
+
+
+def test_what_is_given_is_left_as_it_was():
+    _, native = both(CONFIGS["latent"])
+    x = torch.randn(2, 20, 48)
+    kept, residual = x.clone(), torch.randn(2, 20, 48)
+    native.upper(x, residual=residual)
+    assert torch.equal(x, kept)
+
+
+def test_the_model_itself_computes_what_the_kernels_do_not_take(monkeypatch):
+    config = CONFIGS["baseline"]
+    plain, native = both(config)
+    calls = counted(monkeypatch)
+    scattered = LayerCache(*(torch.randn(1, 2, 8, 32)[..., ::2] for _ in range(2)))
+    prefix = Prefix(dict.fromkeys(range(config.num_layers), scattered), 8)
+    tokens, _ = sample(config)
+    expected = plain(tokens, prefixes=(prefix, prefix))
+    assert relative_error(native(tokens, prefixes=(prefix, prefix)), expected) < 1e-5
+    assert calls == []
+
+
+def test_a_gradient_is_refused_by_the_packed_layers_not_lost():
+    with torch.inference_mode(mode=False):
+        _, native = both(CONFIGS["baseline"])
+        with pytest.raises(RuntimeError, match="has no gradient"):
+            native.upper(torch.randn(1, 4, 48, requires_grad=True))
+
+
+def test_bfloat16_is_left_to_pytorch():
+    if not LIBRARY.has_bf16:
+        pytest.skip("no kernels for bfloat16 here")
+    _, native, blocks = pair(replace(CONFIGS["baseline"]), torch.bfloat16)
+    install(blocks)
+    assert all(block.stand_in is None for block in native.model.layers)
