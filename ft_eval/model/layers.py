@@ -147,6 +147,9 @@ class StandIn(Protocol):
     def __call__(self, x: Tensor, plan: AttentionPlan, memory: Memory, kv_input: Tensor | None) -> Tensor | None:
         """What `Block.forward` returns; None where the block is to compute it itself."""
 
+    def remember(self, kv_input: Tensor, plan: AttentionPlan, cache: LayerCache) -> bool:
+        """What `Block.remember` does; false, and nothing done, where the block is to do it itself."""
+
 
 class Block(nn.Module):
     """A pre-norm Transformer block: attention and SwiGLU, each added to the residual stream."""
@@ -179,4 +182,5 @@ class Block(nn.Module):
 
     def remember(self, kv_input: Tensor, plan: AttentionPlan, cache: LayerCache) -> None:
         """Write the keys and values of kv_input (B, T, D) to the cache: all that later tokens want of this block."""
-        self.self_attn.remember(self.input_layernorm(kv_input), plan, cache)
+        if self.stand_in is None or not self.stand_in.remember(kv_input, plan, cache):
+            self.self_attn.remember(self.input_layernorm(kv_input), plan, cache)

@@ -122,18 +122,19 @@ def test_a_rows_logits_have_the_same_bits_alone_and_in_a_batch(tmp_path, monkeyp
 
 
 @needs_kernels
-def test_a_score_has_the_same_bits_in_any_batch(tmp_path):
+@pytest.mark.parametrize("policy", POLICIES, ids=NAMES)
+def test_a_score_has_the_same_bits_in_any_batch_and_with_the_prefix_cache_off(tmp_path, policy):
     asked = [
         ScoringRequest(context=request.prompt, continuation=(97, 98), noise=request.noise) for request in requests()
     ]
     found = []
-    for batch_size in (1, 8):
+    for batch_size, prefix_cache in ((1, True), (8, True), (8, False)):
         scores: dict[int, float] = {}
-        engine_of(tmp_path, LatentPolicy(), batch_size=batch_size).score(
+        engine_of(tmp_path, policy, batch_size=batch_size, prefix_cache=prefix_cache).score(
             asked, lambda index, score, kept=scores: kept.update({index: score.total_nats})
         )
         found.append(scores)
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
 
 
 def test_off_and_a_small_model_get_no_kernels():

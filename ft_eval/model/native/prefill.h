@@ -15,7 +15,7 @@ struct Pass {
   int64_t num_tokens;    // T
   const float* x;        // (B, T, D): the residual stream
   const float* kv_input; // (B, T, D): what keys and values come from; none: x
-  float* y;              // (B, T, D): the residual stream after the block
+  float* y;              // (B, T, D): the residual stream after the block; none: keys and values are all that is wanted
   const float* cos;      // (B or 1, T, d)
   const float* sin;
   int64_t angle_stride;   // in numbers; 0: all rows have the same positions
@@ -40,7 +40,7 @@ void project(const Shape& shape, const Layer& layer, const Pass& pass, const Key
   const int threads = int(pass.threads);
   const float *x = pass.x + begin * D, *norm = static_cast<const float*>(layer.input_norm);
   rms_norms<float>(x, norm, s.normed.data(), rows, D, shape.norm_eps, threads);
-  linear<float>(layer.q, s.normed.data(), s.q.data(), rows, false, threads);
+  if (pass.y) linear<float>(layer.q, s.normed.data(), s.q.data(), rows, false, threads);
   if (pass.kv_input)
     rms_norms<float>(pass.kv_input + begin * D, norm, s.normed.data(), rows, D, shape.norm_eps, threads);
   linear<float>(layer.k, s.normed.data(), s.k.data(), rows, false, threads);
@@ -49,7 +49,7 @@ void project(const Shape& shape, const Layer& layer, const Pass& pass, const Key
   for (int64_t i = 0; i < rows; i++) {
     const int64_t b = (begin + i) / pass.num_tokens, t = (begin + i) % pass.num_tokens;
     const float *cos = pass.cos + b * pass.angle_stride + t * d, *sin = pass.sin + b * pass.angle_stride + t * d;
-    for (int64_t h = 0; h < H; h++)
+    for (int64_t h = 0; pass.y && h < H; h++)
       turn<float, float>(s.q.data() + (i * H + h) * d, static_cast<const float*>(layer.q_norm), shape, cos, sin,
                      s.turned.data() + ((b * H + h) * pass.num_tokens + t) * d);
     const int64_t place = b * kept.row_stride + (pass.places ? pass.places[begin + i] : t) * d;
@@ -91,6 +91,7 @@ void prefill(const Shape& shape, const Layer& layer, const Pass& pass) {
   }
   for (int64_t i = 0; i < all; i += kRowBlock)
     project(shape, layer, pass, own, i, std::min(kRowBlock, all - i), s);
+  if (!pass.y) return;
   attention_many(shape, pass.prefix, own, pass.sight, pass.num_rows, pass.num_tokens, s.turned.data(),
                     s.mixed.data(), pass.threads);
   std::memcpy(pass.y, pass.x, size_t(all * D) * sizeof(float));

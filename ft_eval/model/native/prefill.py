@@ -9,6 +9,7 @@ it sees: not on its batch, not on threads, nor on whether the first keys come as
 """
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -58,16 +59,23 @@ class NativeBlock:
 
         They take float32, keys and values whose positions lie side by side, and no call that asks for a gradient.
         """
-        given = [x] if kv_input is None else [x, kv_input]
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
+        given = (x,) if kv_input is None else (x, kv_input)
+        if not _takes(given, (memory.cache, memory.prefix)):
             return None
-        kept = [layer for layer in (memory.cache, memory.prefix) if layer is not None]
-        if any(tensor.dtype != torch.float32 for tensor in given) or not all(map(_lies_together, kept)):
-            return None
-        return self._run(x.contiguous(), plan, memory, None if kv_input is None else kv_input.contiguous())
+        y = torch.empty_like(x, memory_format=torch.contiguous_format)
+        self._run(x, plan, memory, kv_input, y)
+        return y
 
-    def _run(self, x: Tensor, plan: AttentionPlan, memory: Memory, kv_input: Tensor | None) -> Tensor:
-        y, num_tokens = torch.empty_like(x), x.shape[1]
+    def remember(self, kv_input: Tensor, plan: AttentionPlan, cache: LayerCache) -> bool:
+        """Write the keys and values of kv_input (B, T, D) to the cache; false where the kernels don't take it."""
+        taken = _takes((kv_input,), (cache,))
+        if taken:
+            self._run(kv_input, plan, Memory(cache=cache), None, None)
+        return taken
+
+    def _run(self, x: Tensor, plan: AttentionPlan, memory: Memory, kv_input: Tensor | None, y: Tensor | None) -> None:
+        """Without y, keys and values are all that is computed."""
+        x, kv_input = x.contiguous(), None if kv_input is None else kv_input.contiguous()
         cos, sin = (angles.float().contiguous() for angles in plan.rotation)  # (B or 1, 1, T, d)
         places = None if plan.indices is None else plan.indices.expand(x.shape[:2]).contiguous()
         keys, values = (None, None) if memory.cache is None else memory.cache
@@ -75,14 +83,14 @@ class NativeBlock:
             *x.shape[:2],
             x.data_ptr(),
             _pointer(kv_input),
-            y.data_ptr(),
+            _pointer(y),
             cos.data_ptr(),
             sin.data_ptr(),
             cos[0].numel() if len(cos) > 1 else 0,
             _pointer(places),
             _pointer(keys),
             _pointer(values),
-            _keys(memory.cache, num_tokens if plan.indices is None else plan.num_keys),
+            _keys(memory.cache, x.shape[1] if plan.indices is None else plan.num_keys),
             _keys(memory.prefix, 0 if memory.prefix is None else memory.prefix.keys.shape[2]),
             _sight(plan),
             torch.get_num_threads(),
@@ -90,7 +98,6 @@ class NativeBlock:
         self.blocks.library.handle.ft_prefill(
             ctypes.byref(self.blocks.shape), ctypes.byref(self.blocks.layers[self.index]), ctypes.byref(step)
         )
-        return y
 
 
 def install(blocks: NativeBlocks) -> None:
@@ -103,6 +110,14 @@ def install(blocks: NativeBlocks) -> None:
     for index, block in enumerate(blocks.model.model.layers):
         assert isinstance(block, Block), "a ModuleList says only that it holds modules"
         block.stand_in = NativeBlock(blocks, index)
+
+
+def _takes(given: Sequence[Tensor], kept: Sequence[LayerCache | None]) -> bool:
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
+        return False
+    return all(tensor.dtype == torch.float32 for tensor in given) and all(
+        layer is None or _lies_together(layer) for layer in kept
+    )
 
 
 def _lies_together(layer: LayerCache) -> bool:

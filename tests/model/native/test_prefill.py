@@ -173,6 +173,18 @@ def test_what_is_given_is_left_as_it_was():
     assert torch.equal(x, kept)
 
 
+@pytest.mark.parametrize("name", ["latent", "norms of queries and keys"])
+def test_what_is_remembered_alone_has_the_bits_of_a_whole_pass(name):
+    config = CONFIGS[name]
+    _, native = both(config)
+    x = torch.randn(ROWS, 20, 48)
+    whole, alone = (native.new_cache(ROWS, 20) for _ in range(2))
+    native.upper(x, cache=whole)
+    native.remember(x, alone)
+    for index in range(config.middle, config.num_layers):
+        assert all(map(torch.equal, alone.layer(index), whole.layer(index)))
+
+
 def test_the_model_itself_computes_what_the_kernels_do_not_take(monkeypatch):
     config = CONFIGS["baseline"]
     plain, native = both(config)
