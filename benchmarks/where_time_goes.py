@@ -24,11 +24,12 @@ from benchmarks.engine import gsm8k_prompts, mmlu_requests
 from benchmarks.side_by_side import Bench, checkpoint, generate, instances, ours, score, text
 
 PARTS = {
+    "blocks of a prefill": ("native/prefill.py",),
+    "blocks of a decoding step": ("native/blocks.py",),
     "linear layers": ("_multiply", "linear_pointwise"),
-    "blocks of a decoding step": ("_run",),
     "attention in prefill": ("scaled_dot_product", "lerp", "attention.py"),
     "norms, RoPE, SwiGLU": ("rms_norm", "rope.py", "silu", "layers.py"),
-    "log-softmax, likeliest token": ("log_softmax", "'max'"),
+    "log-softmax, likeliest token": ("readout.py", "log_softmax", "'max'"),
     "keys, values and tokens moved": (
         "torch.cat",
         "'reshape'",

@@ -57,7 +57,8 @@ inline void ask(const T* numbers, int64_t count) {
 
 // out (R, 16 V) = x (R, count) w (count, 16 V), or out += it
 template <int R, int V, typename W>
-void product(const float* x, int64_t ldx, const W* w, int64_t ldw, int64_t count, float* out, int64_t ldo, bool goes_on) {
+void product(const float* x, int64_t ldx, const W* w, int64_t ldw, int64_t count, float* out, int64_t ldo,
+             bool goes_on) {
   __m512 a[R][V];
   for (int r = 0; r < R; r++)
     for (int v = 0; v < V; v++) a[r][v] = goes_on ? _mm512_loadu_ps(out + r * ldo + v * 16) : _mm512_setzero_ps();
@@ -91,7 +92,8 @@ void product_rows(const float* x, int64_t ldx, int64_t rows, const W* w, int64_t
 template <typename W>
 void matmul(const float* x, int64_t ldx, int64_t rows, const W* w, int64_t ldw, int64_t columns, int64_t count,
             float* out, int64_t ldo, bool goes_on = false) {
-  for (; columns >= 64; columns -= 64, w += 64, out += 64) product_rows<4>(x, ldx, rows, w, ldw, count, out, ldo, goes_on);
+  for (; columns >= 64; columns -= 64, w += 64, out += 64)
+    product_rows<4>(x, ldx, rows, w, ldw, count, out, ldo, goes_on);
   switch (columns / 16) {
     case 3: return product_rows<3>(x, ldx, rows, w, ldw, count, out, ldo, goes_on);
     case 2: return product_rows<2>(x, ldx, rows, w, ldw, count, out, ldo, goes_on);

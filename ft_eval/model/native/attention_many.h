@@ -60,7 +60,8 @@ int64_t seen_by(const float* mask, int64_t count) {
 
 void add_mask(float* scores, const float* mask, int64_t count) {
   int64_t s = 0;
-  for (; s + 16 <= count; s += 16) _mm512_storeu_ps(scores + s, _mm512_add_ps(_mm512_loadu_ps(scores + s), _mm512_loadu_ps(mask + s)));
+  for (; s + 16 <= count; s += 16)
+    _mm512_storeu_ps(scores + s, _mm512_add_ps(_mm512_loadu_ps(scores + s), _mm512_loadu_ps(mask + s)));
   for (; s < count; s++) scores[s] += mask[s];
 }
 
@@ -69,8 +70,8 @@ struct Room {  // of one thread
 };
 
 // the queries j .. j + rows - 1 of one row and group: q (rows, d), over keys that are packed already
-void attend_some(const float* far_values, int64_t P, const float* near_values, const int64_t* seen, const float* const* masks,
-                 int64_t rows, const float* q, int64_t d, Room& room, float* const* out) {
+void attend_some(const float* far_values, int64_t P, const float* near_values, const int64_t* seen,
+                 const float* const* masks, int64_t rows, const float* q, int64_t d, Room& room, float* const* out) {
   const int64_t most = *std::max_element(seen, seen + rows), width = P + (most + 2 * kKeyPanel) / kKeyPanel * kKeyPanel;
   const float scale = 1.0f / std::sqrt(float(d));
   room.scores.resize(size_t(rows * width)), room.sums.resize(size_t(rows * d));
@@ -125,10 +126,12 @@ void attention_many(const Shape& shape, const Keys& prefix, const Keys& own, con
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (int64_t item = 0; item < G * parts; item++) {
     static thread_local Room room;
-    const int64_t g = item / parts, first = num_rows * (item % parts) / parts, stop = num_rows * (item % parts + 1) / parts;
+    const int64_t g = item / parts, part = item % parts;
+    const int64_t first = num_rows * part / parts, stop = num_rows * (part + 1) / parts;
     room.far_panels.resize(panelled(P) * size_t(d)), room.near_panels.resize(panelled(own.count) * size_t(d));
     for (int64_t b = first; b < stop; b++) {
-      const int64_t far = b * prefix.row_stride + g * prefix.head_stride, near = b * own.row_stride + g * own.head_stride;
+      const int64_t far = b * prefix.row_stride + g * prefix.head_stride;
+      const int64_t near = b * own.row_stride + g * own.head_stride;
       const float *far_keys = prefix.keys, *far_values = prefix.values;
       if (P && (b == first || prefix.row_stride)) pack_keys(far_keys + far, P, d, room.far_panels.data());
       pack_keys(own.keys + near, own.count, d, room.near_panels.data());

@@ -87,12 +87,14 @@ struct RowTiles {
     for (int64_t k = 0; k < by_vectors; k += 16) {
       __m512 terms[16];
       for (int64_t r = 0; r < 16; r++)
-        terms[r] = r < rows ? _mm512_loadu_ps(reinterpret_cast<const float*>(x + r * K + k * kWidth)) : _mm512_setzero_ps();
+        terms[r] = r < rows ? _mm512_loadu_ps(reinterpret_cast<const float*>(x + r * K + k * kWidth))
+                            : _mm512_setzero_ps();
       transpose16(terms);
       for (int64_t i = 0; i < 16; i++) _mm512_mask_storeu_ps(packed + (k + i) * rows, here, terms[i]);
     }
     for (int64_t r = 0; r < rows; r++)
-      for (int64_t k = by_vectors; k < whole; k++) std::memcpy(packed + k * rows + r, x + r * K + k * kWidth, sizeof(E));
+      for (int64_t k = by_vectors; k < whole; k++)
+        std::memcpy(packed + k * rows + r, x + r * K + k * kWidth, sizeof(E));
     if (whole * kWidth == K) return;
     for (int64_t r = 0; r < rows; r++) {
       E last = 0;

@@ -64,7 +64,8 @@ inline __m512 rounded16(__m512 x) {
 // sixteen rows of sixteen as sixteen columns
 inline void transpose16(__m512 r[16]) {
   __m512 t[16];
-  for (int i = 0; i < 16; i += 2) t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]), t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+  for (int i = 0; i < 16; i += 2)
+    t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]), t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
   for (int i = 0; i < 16; i += 4)
     for (int j = 0; j < 2; j++) {
       const __m512d a = _mm512_castps_pd(t[i + j]), b = _mm512_castps_pd(t[i + j + 2]);
@@ -73,7 +74,8 @@ inline void transpose16(__m512 r[16]) {
     }
   for (int i = 0; i < 4; i++) {
     const __m512 a = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88), b = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
-    const __m512 c = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88), e = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
+    const __m512 c = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88);
+    const __m512 e = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
     t[i] = _mm512_shuffle_f32x4(a, c, 0x88), t[i + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
     t[i + 4] = _mm512_shuffle_f32x4(b, e, 0x88), t[i + 12] = _mm512_shuffle_f32x4(b, e, 0xdd);
   }

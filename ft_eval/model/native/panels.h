@@ -19,7 +19,8 @@ struct Linear {
 };
 
 inline int64_t row_block(int64_t row_bytes) {  // 192, 96, or 48
-  return row_bytes * kRowBlock <= kRowBytes ? kRowBlock : row_bytes * kRowBlock <= 2 * kRowBytes ? kRowBlock / 2 : kRowBlock / 4;
+  const int64_t bytes = row_bytes * kRowBlock;
+  return bytes <= kRowBytes ? kRowBlock : bytes <= 2 * kRowBytes ? kRowBlock / 2 : kRowBlock / 4;
 }
 
 struct Ahead {  // what is asked of memory meanwhile: two cache lines at `place`, which moves on by `stride` per term

@@ -11,12 +11,12 @@
 namespace {
 
 struct Pass {
-  int64_t num_rows;      // B
-  int64_t num_tokens;    // T
-  const float* x;        // (B, T, D): the residual stream
-  const float* kv_input; // (B, T, D): what keys and values come from; none: x
-  float* y;              // (B, T, D): the residual stream after the block; none: keys and values are all that is wanted
-  const float* cos;      // (B or 1, T, d)
+  int64_t num_rows;       // B
+  int64_t num_tokens;     // T
+  const float* x;         // (B, T, D): the residual stream
+  const float* kv_input;  // (B, T, D): what keys and values come from; none: x
+  float* y;               // (B, T, D): the residual stream after the block; none: only keys and values are wanted
+  const float* cos;       // (B or 1, T, d)
   const float* sin;
   int64_t angle_stride;   // in numbers; 0: all rows have the same positions
   const int64_t* places;  // (B, T): where among the own keys a token's are written; none: in order
@@ -29,8 +29,7 @@ struct Pass {
 };
 
 struct PassRoom {  // kept from call to call
-  std::vector<float> normed, q, k, v, gate, up, mixed, keys, values;
-  std::vector<float> turned;
+  std::vector<float> normed, q, k, v, turned, mixed, gate, up, keys, values;
 };
 
 // the tokens from `begin` on: their queries, turned; their keys and values, written where they are kept
@@ -66,13 +65,14 @@ void project(const Shape& shape, const Layer& layer, const Pass& pass, const Key
 void feed(const Shape& shape, const Layer& layer, const Pass& pass, int64_t begin, int64_t rows, PassRoom& s) {
   const int threads = int(pass.threads);
   float* y = pass.y + begin * shape.hidden_size;
-  rms_norms<float>(y, static_cast<const float*>(layer.post_norm), s.normed.data(), rows, shape.hidden_size, shape.norm_eps, threads);
+  const float* norm = static_cast<const float*>(layer.post_norm);
+  rms_norms<float>(y, norm, s.normed.data(), rows, shape.hidden_size, shape.norm_eps, threads);
   linear<float>(layer.gate, s.normed.data(), s.gate.data(), rows, false, threads);
   linear<float>(layer.up, s.normed.data(), s.up.data(), rows, false, threads);
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (int64_t i = 0; i < rows; i++)
     silu_mul<float>(s.gate.data() + i * shape.intermediate_size, s.up.data() + i * shape.intermediate_size,
-                shape.intermediate_size);
+                    shape.intermediate_size);
   linear<float>(layer.down, s.gate.data(), y, rows, true, threads);
 }
 
@@ -92,8 +92,8 @@ void prefill(const Shape& shape, const Layer& layer, const Pass& pass) {
   for (int64_t i = 0; i < all; i += kRowBlock)
     project(shape, layer, pass, own, i, std::min(kRowBlock, all - i), s);
   if (!pass.y) return;
-  attention_many(shape, pass.prefix, own, pass.sight, pass.num_rows, pass.num_tokens, s.turned.data(),
-                    s.mixed.data(), pass.threads);
+  attention_many(shape, pass.prefix, own, pass.sight, pass.num_rows, pass.num_tokens, s.turned.data(), s.mixed.data(),
+                 pass.threads);
   std::memcpy(pass.y, pass.x, size_t(all * D) * sizeof(float));
   linear<float>(layer.o, s.mixed.data(), pass.y, all, true, int(pass.threads));
   for (int64_t i = 0; i < all; i += kRowBlock) feed(shape, layer, pass, i, std::min(kRowBlock, all - i), s);

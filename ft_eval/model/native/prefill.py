@@ -79,6 +79,8 @@ class NativeBlock:
         cos, sin = (angles.float().contiguous() for angles in plan.rotation)  # (B or 1, 1, T, d)
         places = None if plan.indices is None else plan.indices.expand(x.shape[:2]).contiguous()
         keys, values = (None, None) if memory.cache is None else memory.cache
+        if places is not None:
+            _check_places(places, memory.cache)
         step = _PassStruct(
             *x.shape[:2],
             x.data_ptr(),
@@ -118,6 +120,14 @@ def _takes(given: Sequence[Tensor], kept: Sequence[LayerCache | None]) -> bool:
     return all(tensor.dtype == torch.float32 for tensor in given) and all(
         layer is None or _lies_together(layer) for layer in kept
     )
+
+
+def _check_places(places: Tensor, cache: LayerCache | None) -> None:
+    """Raise where a key would be written outside the cache's memory (B, G, S, d)."""
+    capacity = 0 if cache is None else cache.keys.shape[2]
+    first, last = int(places.min()), int(places.max())
+    if first < 0 or last >= capacity:
+        raise ValueError(f"tokens at places {first} to {last} of a cache of {capacity} positions")
 
 
 def _lies_together(layer: LayerCache) -> bool:

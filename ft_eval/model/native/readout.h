@@ -56,7 +56,8 @@ double sum_of(const T* scores, int64_t V, float largest) {
 // of each row of scores (rows, V): the first of the largest and, where asked for, the largest and the log of the sum of
 // exponentials below it
 template <typename T>
-void readout(const T* scores, int64_t rows, int64_t V, int64_t* likeliest, float* largest, float* log_sums, int threads) {
+void readout(const T* scores, int64_t rows, int64_t V, int64_t* likeliest, float* largest, float* log_sums,
+             int threads) {
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (int64_t r = 0; r < rows; r++) {
     const float top = largest_of(scores + r * V, V);

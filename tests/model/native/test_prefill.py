@@ -165,6 +165,22 @@ def test_cut_in_two_or_behind_a_prefix_a_sequence_has_the_bits_of_the_whole(conf
     assert torch.equal(extended, whole[:, num_first:])
 
 
+@pytest.mark.parametrize("first", [-1, 15])
+def test_a_place_outside_the_cache_is_refused_and_no_memory_is_written(first):
+    config = CONFIGS["baseline"]
+    _, native = both(config)
+    cache, tokens = native.new_cache(1, 64, starts=(16, 16)), random_tokens(1, 4)
+    positions = first + torch.arange(4)[None]
+    with pytest.raises(ValueError, match="of a cache of 64 positions"):
+        native(tokens, positions=positions, cache=cache, prefixes=(_empty(config), _empty(config)))
+
+
+def _empty(config):
+    """A prefix of 16 positions."""
+    layer = LayerCache(*(torch.zeros(1, config.num_kv_heads, 16, config.head_dim) for _ in range(2)))
+    return Prefix(dict.fromkeys(range(config.num_layers), layer), 16)
+
+
 def test_what_is_given_is_left_as_it_was():
     _, native = both(CONFIGS["latent"])
     x = torch.randn(2, 20, 48)
