@@ -131,6 +131,22 @@ def test_an_address_without_a_run_is_one_line(
     assert said in line
 
 
+@pytest.mark.parametrize("command", [["status"], ["report"], ["gate", "--policy", "policy.toml"]])
+@pytest.mark.usefixtures("finished")
+def test_a_store_that_cannot_be_reached_is_one_line_and_another_exit_code(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lost(*_: object, **__: object) -> None:
+        raise TimeoutError("read timed out")
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "policy.toml").write_text("[all]\nbetter_than = 0")
+    monkeypatch.setattr(fsspec.filesystem("memory"), "find", lost, raising=False)
+    assert code([*command, str(URL)]) == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {URL}: can't list: ")
+
+
 def test_a_run_that_was_ended_goes_on_from_its_address_on_another_machine(
     machine: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -193,6 +193,9 @@ def test_two_machines_on_one_run_a_missing_bucket_and_a_lost_store_are_a_line_ea
         assert other.run(two, ["status", "s3://bucket/shared"], **there) == 0
         assert "s3://bucket/shared: done" in said(two)
         assert other.run(two, ["report", "s3://bucket/shared"], **there) == 0
+        (two / "policy.toml").write_text("allow_limit = true\n[all]\nmax_unscored_share = 0.0\n")
+        assert other.run(two, ["gate", "s3://bucket/shared", "--policy", str(two / "policy.toml")], **there) == 0
+        assert "gate: pass" in said(two)
         assert store.fetch("shared", tmp_path / "all").joinpath("report.html").stat().st_size > 10_000
     finally:
         other.close()
