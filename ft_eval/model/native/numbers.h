@@ -40,26 +40,25 @@ inline float rounded(float x) {
 }
 
 inline __m512 load16(const float* p) { return _mm512_loadu_ps(p); }
-inline __m512 load16(const bf16* p) {
-  const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
-}
+inline __m512 widen16(__m256i bits) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16)); }
+inline __m512 load16(const bf16* p) { return widen16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
 inline void store16(float* p, __m512 x) { _mm512_storeu_ps(p, x); }
-inline void store16(bf16* p, __m512 x) {
-  const __m512i bits = _mm512_castps_si512(x);
-  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  __m512i up = _mm512_srli_epi32(_mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd), 16);
-  const __mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-  up = _mm512_mask_mov_epi32(up, nan, _mm512_or_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(0x40)));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(up));
-}
 template <typename T>
-inline __m512 rounded16(__m512 x) {
-  if constexpr (std::is_same_v<T, float>) return x;
-  T kept[16];
-  store16(kept, x);
-  return load16(kept);
+inline __m512 rounded16(__m512 x);
+template <>
+inline __m512 rounded16<float>(__m512 x) {
+  return x;
 }
+
+#ifdef __AVX512BF16__
+// as `narrow`, but that numbers below 1e-38 become zero
+inline __m256i narrow16(__m512 x) { return (__m256i)_mm512_cvtneps_pbh(x); }
+inline void store16(bf16* p, __m512 x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), narrow16(x)); }
+template <>
+inline __m512 rounded16<bf16>(__m512 x) {
+  return widen16(narrow16(x));
+}
+#endif
 
 // sixteen rows of sixteen as sixteen columns
 inline void transpose16(__m512 r[16]) {
