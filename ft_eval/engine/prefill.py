@@ -137,8 +137,16 @@ def upper_rows(
         if positions is None and ground.upper_start < start:
             positions = torch.arange(behind.start, behind.stop, device=x.device)[None]
         residual = _residual(model, codes, behind)
-        hidden = model.upper(x[:, span], residual=residual, positions=positions, cache=cache, prefix=ground.upper)
-        last.append(_at(hidden, (lengths - 1 - span.start).to(x.device)))
+        inside = (lengths - 1 - span.start).clamp(0, span.stop - span.start - 1).to(x.device)  # the nearest, if outside
+        hidden = model.upper(
+            x[:, span],
+            residual=residual,
+            positions=positions,
+            cache=cache,
+            prefix=ground.upper,
+            wanted=inside[:, None],
+        )
+        last.append(hidden[:, 0])
     owner = torch.tensor([sum(span.start < n for span in spans(width)) - 1 for n in lengths.tolist()])
     return cache, torch.stack(last)[owner.to(x.device), torch.arange(len(seats), device=x.device)]
 
@@ -175,9 +183,3 @@ def _padded(rows: Sequence[Tensor], width: int) -> Tensor:
     for place, row in zip(padded, rows, strict=True):
         place[: len(row)] = row
     return padded
-
-
-def _at(hidden: Tensor, index: Tensor) -> Tensor:
-    """Each row's state at a place of its own: (B, T, D) to (B, D); at the nearest where it lies outside."""
-    inside = index.clamp(0, hidden.shape[1] - 1)
-    return hidden[torch.arange(len(index), device=hidden.device), inside]

@@ -23,6 +23,7 @@ from ft_eval.engine.rows import Draw, Row, make_rows
 from ft_eval.model.adapters.protocol import LatentModel
 from ft_eval.model.cache import Prefix
 from ft_eval.model.latent import NO_CODE
+from ft_eval.model.layers import rows_at
 
 OnScore = Callable[[int, Loglikelihood], None]
 """Called with the request's index the moment its score exists."""
@@ -35,6 +36,10 @@ _MIN_ROWS = 16
 """Fewer rows than this take other matrix kernels, with other last bits."""
 _Job = tuple[int, Draw]
 """A row's number in its batch, and a draw for it."""
+
+
+_Asked = dict[int, int]
+"""Which of a row's tokens are asked for, and where among them each stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,8 @@ class Scorer:
                 started = time.perf_counter()
                 batch = self._below(batch_rows, group.prefix)
                 for jobs in self._portions(batch):
-                    scores = self._score(self._above(batch, jobs), batch.rows, jobs)
+                    asked = [_asked(batch.rows[number], draw) for number, draw in jobs]
+                    scores = self._score(self._above(batch, jobs, asked), batch.rows, jobs, asked)
                     seconds = (time.perf_counter() - started) / len(scores)
                     for index, (total, is_greedy) in scores.items():
                         num_tokens = len(requests[index].continuation)
@@ -147,16 +153,23 @@ class Scorer:
         for jobs in by_draw.values():
             yield from (jobs[start : start + size] for start in range(0, len(jobs), size))
 
-    def _above(self, batch: _Batch, jobs: list[_Job]) -> Tensor:
-        """The upper blocks: hidden states (jobs, T, D)."""
+    def _above(self, batch: _Batch, jobs: list[_Job], asked: list[_Asked]) -> Tensor:
+        """The upper blocks: hidden states (jobs, Q, D) of the tokens that are asked for, padded with others."""
         chosen = torch.tensor([number for number, _ in jobs], device=self._device)
+        wanted = pad_right([list(places) for places in asked], max(map(len, asked))).to(self._device)
         residual, prefix = self._residual(batch, jobs)
         x = batch.x[chosen]
+        if self._store is None:
+            return rows_at(self._model.upper(x, residual=residual), wanted)
         if batch.visible is None:
-            return self._model.upper(x, residual=residual)
-        assert self._store is not None, "only a model of ours has rows with branches or prefixes"
+            return self._store.model.upper(x, residual=residual, wanted=wanted)
         return self._store.model.upper(
-            x, residual=residual, positions=batch.positions[chosen], prefix=prefix, visible=batch.visible[chosen]
+            x,
+            residual=residual,
+            positions=batch.positions[chosen],
+            prefix=prefix,
+            visible=batch.visible[chosen],
+            wanted=wanted,
         )
 
     def _residual(self, batch: _Batch, jobs: list[_Job]) -> tuple[Tensor | None, Prefix | None]:
@@ -178,7 +191,9 @@ class Scorer:
             return residual, self._store.upper(batch.prefix, before[0])
         return residual, self._store.upper_rows(self._store.lower(batch.prefix), before)
 
-    def _score(self, hidden: Tensor, rows: list[Row], jobs: list[_Job]) -> dict[int, tuple[float, bool]]:
+    def _score(
+        self, hidden: Tensor, rows: list[Row], jobs: list[_Job], asked: list[_Asked]
+    ) -> dict[int, tuple[float, bool]]:
         """Per request, the sum of log p over its continuation, and whether it is the greedy one."""
         places: dict[tuple[int, int], int] = {}
         wanted: list[tuple[int, int]] = []  # (place, token), request by request
@@ -187,7 +202,7 @@ class Scorer:
             for target_number, index in draw.requests:
                 target, first = rows[number].targets[target_number], len(wanted)
                 for at, token in zip(target.inputs, target.continuation, strict=True):
-                    wanted.append((places.setdefault((job, at), len(places)), token))
+                    wanted.append((places.setdefault((job, asked[job][at]), len(places)), token))
                 spans[index] = slice(first, len(wanted))
         logprobs, is_likeliest = self._logprobs(hidden, list(places), wanted)
         return {
@@ -213,3 +228,8 @@ class Scorer:
             logits = self._model.logits(states[first:stop])
             logprobs[here], is_likeliest[here] = self._readout.log_softmax_at(logits, place[here] - first, token[here])
         return logprobs.cpu(), is_likeliest.cpu()
+
+
+def _asked(row: Row, draw: Draw) -> _Asked:
+    places = dict.fromkeys(at for number, _ in draw.requests for at in row.targets[number].inputs)
+    return {at: number for number, at in enumerate(places)}

@@ -54,6 +54,11 @@ def normal(*shape: int, std: float = 1.0) -> Tensor:
     return numbers if numbers.is_meta else nn.init.normal_(numbers, std=std)
 
 
+def rows_at(x: Tensor, wanted: Tensor) -> Tensor:
+    """The rows of x (B, T, …) at wanted (B, Q) int64: (B, Q, …)."""
+    return x[torch.arange(len(x), device=x.device)[:, None], wanted]
+
+
 class RMSNorm(nn.Module):
     """x / sqrt(mean(x²) + eps) · weight, over the last dimension (Zhang and Sennrich, 2019)."""
 
@@ -147,6 +152,11 @@ class StandIn(Protocol):
     def __call__(self, x: Tensor, plan: AttentionPlan, memory: Memory, kv_input: Tensor | None) -> Tensor | None:
         """What `Block.forward` returns; None where the block is to compute it itself."""
 
+    def at(
+        self, wanted: Tensor, x: Tensor, plan: AttentionPlan, memory: Memory, kv_input: Tensor | None
+    ) -> Tensor | None:
+        """What `Block.at` returns; None where the block is to compute it itself."""
+
     def remember(self, kv_input: Tensor, plan: AttentionPlan, cache: LayerCache) -> bool:
         """What `Block.remember` does; false, and nothing done, where the block is to do it itself."""
 
@@ -179,6 +189,14 @@ class Block(nn.Module):
         x = x + self.self_attn(normed, kv_normed, plan, memory)
         out: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return out
+
+    def at(
+        self, wanted: Tensor, x: Tensor, plan: AttentionPlan, memory: Memory, kv_input: Tensor | None = None
+    ) -> Tensor:
+        """The residual stream after this block at the tokens `wanted` (B, Q), (B, Q, D); the rest as in `forward`."""
+        if self.stand_in is not None and (given := self.stand_in.at(wanted, x, plan, memory, kv_input)) is not None:
+            return given
+        return rows_at(self(x, plan, memory, kv_input=kv_input), wanted)
 
     def remember(self, kv_input: Tensor, plan: AttentionPlan, cache: LayerCache) -> None:
         """Write the keys and values of kv_input (B, T, D) to the cache: all that later tokens want of this block."""

@@ -125,7 +125,7 @@ class Transformer(nn.Module):
         place = Placement(positions=positions, cache=cache, prefix=prefix, visible=visible)
         return self._lower(token_ids, self._plans.make(token_ids, self.dtype, place), place)
 
-    def upper(
+    def upper(  # noqa: PLR0913 — all that a pass hangs on, each by its name
         self,
         x: Tensor,
         *,
@@ -134,13 +134,16 @@ class Transformer(nn.Module):
         cache: KVCache | None = None,
         prefix: Prefix | None = None,
         visible: Tensor | None = None,
+        wanted: Tensor | None = None,
     ) -> Tensor:
         """Hidden states (B, T, D) from X (B, T, D) and R (B, T, D): blocks L/2 .. L - 1 and the final norm.
 
-        R, where there is one, enters only the keys and values of block L/2. The rest as in `lower`.
+        R, where there is one, enters only the keys and values of block L/2. `wanted`, (B, Q) int64, says which of the
+        call's tokens are asked for: (B, Q, D), for which the last block need not be computed whole. The rest as in
+        `lower`.
         """
         place = Placement(positions=positions, cache=cache, prefix=prefix, visible=visible)
-        return self._upper(x, residual, self._plans.make(x, self.dtype, place), place)
+        return self._upper(x, residual, self._plans.make(x, self.dtype, place), place, wanted)
 
     def remember(
         self, x: Tensor, cache: KVCache, *, residual: Tensor | None = None, positions: Tensor | None = None
@@ -212,11 +215,22 @@ class Transformer(nn.Module):
             x = self.model.layers[i](x, plan, _memory(i, place))
         return x
 
-    def _upper(self, x: Tensor, residual: Tensor | None, plan: AttentionPlan, place: Placement) -> Tensor:
-        kv_input = None if residual is None else x + residual
-        for i in range(self.config.middle, self.config.num_layers):
+    def _upper(
+        self,
+        x: Tensor,
+        residual: Tensor | None,
+        plan: AttentionPlan,
+        place: Placement,
+        wanted: Tensor | None = None,
+    ) -> Tensor:
+        kv_input, last = None if residual is None else x + residual, self.config.num_layers - 1
+        for i in range(self.config.middle, last if wanted is not None else last + 1):
             x = self.model.layers[i](x, plan, _memory(i, place), kv_input=kv_input)
             kv_input = None  # only the middle block sees R, and only through its keys and values
+        if wanted is not None:
+            block = self.model.layers[last]
+            assert isinstance(block, Block), "a ModuleList says only that it holds modules"
+            x = block.at(wanted, x, plan, _memory(last, place), kv_input)
         hidden: Tensor = self.model.norm(x)
         return hidden
 

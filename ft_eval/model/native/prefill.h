@@ -25,6 +25,7 @@ struct Pass {
   Keys own;     // as they are read; its pointers are not used
   Keys prefix;  // nothing is read where its count is 0
   Sight sight;
+  int64_t only_queries;  // the keys and values are there already
   int64_t threads;
 };
 
@@ -42,8 +43,10 @@ void project(const Shape& shape, const Layer& layer, const Pass& pass, const Key
   if (pass.y) linear<float>(layer.q, s.normed.data(), s.q.data(), rows, false, threads);
   if (pass.kv_input)
     rms_norms<float>(pass.kv_input + begin * D, norm, s.normed.data(), rows, D, shape.norm_eps, threads);
-  linear<float>(layer.k, s.normed.data(), s.k.data(), rows, false, threads);
-  linear<float>(layer.v, s.normed.data(), s.v.data(), rows, false, threads);
+  if (!pass.only_queries) {
+    linear<float>(layer.k, s.normed.data(), s.k.data(), rows, false, threads);
+    linear<float>(layer.v, s.normed.data(), s.v.data(), rows, false, threads);
+  }
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (int64_t i = 0; i < rows; i++) {
     const int64_t b = (begin + i) / pass.num_tokens, t = (begin + i) % pass.num_tokens;
@@ -52,7 +55,7 @@ void project(const Shape& shape, const Layer& layer, const Pass& pass, const Key
       turn<float, float>(s.q.data() + (i * H + h) * d, static_cast<const float*>(layer.q_norm), shape, cos, sin,
                      s.turned.data() + ((b * H + h) * pass.num_tokens + t) * d);
     const int64_t place = b * kept.row_stride + (pass.places ? pass.places[begin + i] : t) * d;
-    for (int64_t g = 0; g < G; g++) {
+    for (int64_t g = 0; !pass.only_queries && g < G; g++) {
       float* keys = const_cast<float*>(kept.keys) + place + g * kept.head_stride;
       float* values = const_cast<float*>(kept.values) + place + g * kept.head_stride;
       turn<float, float>(s.k.data() + (i * G + g) * d, static_cast<const float*>(layer.k_norm), shape, cos, sin, keys);

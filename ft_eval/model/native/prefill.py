@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 from ft_eval.model.cache import LayerCache
-from ft_eval.model.layers import AttentionPlan, Block, Memory
+from ft_eval.model.layers import AttentionPlan, Block, Memory, rows_at
 from ft_eval.model.native.blocks import NativeBlocks
+from ft_eval.model.plans import additive
+from ft_eval.model.rope import Rotation
 
 _LONG = ctypes.c_int64
 _POINTER = ctypes.c_void_p
@@ -43,7 +45,7 @@ class _PassStruct(ctypes.Structure):
         ("own", _KeysStruct),
         ("prefix", _KeysStruct),
         ("sight", _SightStruct),
-        ("threads", _LONG),
+        *((name, _LONG) for name in ("only_queries", "threads")),
     )
 
 
@@ -73,8 +75,42 @@ class NativeBlock:
             self._run(kv_input, plan, Memory(cache=cache), None, None)
         return taken
 
-    def _run(self, x: Tensor, plan: AttentionPlan, memory: Memory, kv_input: Tensor | None, y: Tensor | None) -> None:
-        """Without y, keys and values are all that is computed."""
+    def at(
+        self, wanted: Tensor, x: Tensor, plan: AttentionPlan, memory: Memory, kv_input: Tensor | None
+    ) -> Tensor | None:
+        """The residual stream at the wanted tokens, as `Block.at`; None for what the kernels don't take, or gain by.
+
+        Keys and values are computed of all tokens, all else of the wanted ones alone; their bits are those of a whole
+        pass.
+        """
+        cache = memory.cache or self._cache(x)
+        given = x if kv_input is None else kv_input
+        if 2 * wanted.shape[1] > x.shape[1] or not _takes((x, given), (cache, memory.prefix)):
+            return None
+        self._run(given, plan, Memory(cache=cache), None, None)
+        queries = rows_at(x, wanted)
+        y = torch.empty_like(queries)
+        sight = _plan_at(wanted, plan, plan.num_keys or x.shape[1])
+        self._run(queries, sight, Memory(cache=cache, prefix=memory.prefix), None, y, only_queries=True)
+        return y
+
+    def _cache(self, x: Tensor) -> LayerCache:
+        """Room for the keys and values of x (B, T, D)."""
+        config = self.blocks.model.config
+        shape = (x.shape[0], config.num_kv_heads, x.shape[1], config.head_dim)
+        return LayerCache(torch.empty(shape, dtype=x.dtype), torch.empty(shape, dtype=x.dtype))
+
+    def _run(
+        self,
+        x: Tensor,
+        plan: AttentionPlan,
+        memory: Memory,
+        kv_input: Tensor | None,
+        y: Tensor | None,
+        *,
+        only_queries: bool = False,
+    ) -> None:
+        """Without y, keys and values are all that is computed; `only_queries`: they are there already."""
         x, kv_input = x.contiguous(), None if kv_input is None else kv_input.contiguous()
         cos, sin = (angles.float().contiguous() for angles in plan.rotation)  # (B or 1, 1, T, d)
         places = None if plan.indices is None else plan.indices.expand(x.shape[:2]).contiguous()
@@ -92,9 +128,10 @@ class NativeBlock:
             _pointer(places),
             _pointer(keys),
             _pointer(values),
-            _keys(memory.cache, x.shape[1] if plan.indices is None else plan.num_keys),
+            _keys(memory.cache, plan.num_keys or x.shape[1]),
             _keys(memory.prefix, 0 if memory.prefix is None else memory.prefix.keys.shape[2]),
             _sight(plan),
+            only_queries,
             torch.get_num_threads(),
         )
         self.blocks.library.handle.ft_prefill(
@@ -146,6 +183,18 @@ def _keys(layer: LayerCache | None, count: int) -> _KeysStruct:
         return _KeysStruct(None, None, 0, 0, count)
     row_stride = layer.keys.stride(0) if len(layer.keys) > 1 else 0
     return _KeysStruct(layer.keys.data_ptr(), layer.values.data_ptr(), row_stride, layer.keys.stride(1), count)
+
+
+def _plan_at(wanted: Tensor, plan: AttentionPlan, num_keys: int) -> AttentionPlan:
+    """The plan of the wanted tokens (B, Q) alone, over so many keys that are there."""
+    num_rows = len(wanted)
+    cos, sin = (rows_at(angles[:, 0].expand(num_rows, -1, -1), wanted)[:, None] for angles in plan.rotation)
+    if plan.is_causal:
+        mask = additive(torch.arange(num_keys) <= wanted[..., None], cos.dtype)
+    else:
+        assert plan.mask is not None, "a plan of ours is causal or has a mask"
+        mask = rows_at(plan.mask[:, 0].expand(num_rows, -1, -1), wanted)
+    return AttentionPlan(rotation=Rotation(cos, sin), mask=mask[:, None], num_keys=num_keys)
 
 
 def _sight(plan: AttentionPlan) -> _SightStruct:

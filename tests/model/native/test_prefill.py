@@ -165,6 +165,58 @@ def test_cut_in_two_or_behind_a_prefix_a_sequence_has_the_bits_of_the_whole(conf
     assert torch.equal(extended, whole[:, num_first:])
 
 
+def given_to_upper(config, native, kind):
+    """What a call of the upper blocks on (3, 67) tokens hangs on: nothing before it, a cache, a prefix, or branches."""
+    if kind == "alone":
+        return {}
+    cache = native.new_cache(ROWS, CAPACITY)
+    if kind == "cache":
+        return {"cache": cache}
+    before = native.new_cache(1, 70)
+    head = random_tokens(1, 70, seed=4)
+    native(head, codes=codes_of(config, head), cache=before)
+    prefix = before.prefix(range(config.num_layers), 70)
+    if kind == "prefix":
+        return {"prefix": prefix}
+    positions = torch.arange(70, 70 + TOKENS).expand(ROWS, -1)
+    if kind == "extension":
+        return {"prefix": prefix, "positions": positions, "cache": native.new_cache(ROWS, CAPACITY, starts=(70, 70))}
+    visible = torch.ones(TOKENS, TOKENS, dtype=torch.bool).tril()
+    visible[50:, 40:50] = False
+    return {"prefix": prefix, "positions": positions, "visible": visible.expand(ROWS, -1, -1)}
+
+
+@pytest.mark.parametrize("kind", ["alone", "cache", "prefix", "extension", "branches"])
+@pytest.mark.parametrize("name", ["latent", "baseline", "norms of queries and keys"])
+@pytest.mark.parametrize("num_wanted", [1, 7, 60])
+def test_the_tokens_asked_for_have_the_bits_of_a_whole_pass(kind, name, num_wanted):
+    config = CONFIGS[name]
+    plain, native = both(config)
+    tokens, codes = sample(config)
+    wanted = torch.randint(TOKENS, (ROWS, num_wanted))
+    wanted[0, 0], wanted[1, 0] = TOKENS - 1, 0
+    for model, is_near in ((plain, True), (native, False)):
+        x = model.lower(tokens)
+        residual = None if codes is None else model.post_sample(codes)
+        whole = model.upper(x, residual=residual, **given_to_upper(config, native, kind))
+        given = given_to_upper(config, native, kind)
+        found = model.upper(x, residual=residual, wanted=wanted, **given)
+        expected = whole[torch.arange(ROWS)[:, None], wanted]
+        assert torch.equal(found, expected) or (is_near and relative_error(found, expected) < 1e-5)
+        if "cache" in given:
+            kept = given_to_upper(config, native, kind)["cache"]
+            model.upper(x, residual=residual, **(given | {"cache": kept}))
+            last = config.num_layers - 1
+            assert all(map(torch.equal, given["cache"].layer(last), kept.layer(last)))
+
+
+def test_a_model_of_one_block_answers_where_it_is_asked():
+    config = replace(CONFIGS["baseline"], num_layers=1)
+    _, native = both(config)
+    x, wanted = torch.randn(2, 20, 48), torch.tensor([[19], [3]])
+    assert torch.equal(native.upper(x, wanted=wanted)[:, 0], native.upper(x)[[0, 1], [19, 3]])
+
+
 @pytest.mark.parametrize("first", [-1, 15])
 def test_a_place_outside_the_cache_is_refused_and_no_memory_is_written(first):
     config = CONFIGS["baseline"]
