@@ -27,7 +27,9 @@ _MAX_HEAD_DIM = 1024
 _KEY_PANEL = 64
 
 
-class _ShapeStruct(ctypes.Structure):
+class ShapeStruct(ctypes.Structure):
+    """`Shape` of attention.h."""
+
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("hidden_size", "num_heads", "num_kv_heads", "head_dim")),
         ("intermediate_size", ctypes.c_int64),
@@ -36,7 +38,9 @@ class _ShapeStruct(ctypes.Structure):
     )
 
 
-class _LayerStruct(ctypes.Structure):
+class LayerStruct(ctypes.Structure):
+    """`Layer` of pieces.h; points into the weights, which the model's layers keep."""
+
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("input_norm", "post_norm", "q_norm", "k_norm")),
         *((name, LinearStruct) for name in ("q", "k", "v", "o", "gate", "up", "down")),
@@ -66,8 +70,8 @@ class NativeBlocks:
 
     model: Transformer
     library: Library
-    shape: _ShapeStruct
-    layers: ctypes.Array[_LayerStruct]
+    shape: ShapeStruct
+    layers: ctypes.Array[LayerStruct]
 
     @classmethod
     def of(cls, model: Transformer, library: Library) -> "NativeBlocks | None":
@@ -77,7 +81,7 @@ class NativeBlocks:
         fits = config.head_dim % _VECTOR == 0 and config.head_dim <= _MAX_HEAD_DIM and config.hidden_size % _VECTOR == 0
         if type(model) is not Transformer or not fits or not all(map(_is_native, blocks)):
             return None
-        shape = _ShapeStruct(
+        shape = ShapeStruct(
             config.hidden_size,
             config.num_heads,
             config.num_kv_heads,
@@ -86,7 +90,7 @@ class NativeBlocks:
             config.norm_eps,
             model.dtype == torch.bfloat16,
         )
-        return cls(model, library, shape, (_LayerStruct * len(blocks))(*map(_layer_struct, blocks)))
+        return cls(model, library, shape, (LayerStruct * len(blocks))(*map(_layer_struct, blocks)))
 
     @property
     def readout(self) -> NativeReadout:
@@ -189,7 +193,7 @@ class NativeSteps:
         layers, memories = self._blocks.layers, self._memories
         refused = self._blocks.library.handle.ft_blocks(
             ctypes.byref(self._blocks.shape),
-            ctypes.byref(layers, blocks.start * ctypes.sizeof(_LayerStruct)),
+            ctypes.byref(layers, blocks.start * ctypes.sizeof(LayerStruct)),
             ctypes.byref(memories, blocks.start * ctypes.sizeof(_MemoryStruct)),
             ctypes.c_int64(len(blocks)),
             ctypes.byref(step),
@@ -212,11 +216,11 @@ def _is_native(block: Block) -> bool:
     return all(isinstance(layer, NativeLinear) for layer in (*layers, mlp.gate_proj, mlp.up_proj, mlp.down_proj))
 
 
-def _layer_struct(block: Block) -> _LayerStruct:
+def _layer_struct(block: Block) -> LayerStruct:
     attention, mlp = block.self_attn, block.mlp
     norms = (block.input_layernorm, block.post_attention_layernorm, attention.q_norm, attention.k_norm)
     linears = (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
-    return _LayerStruct(
+    return LayerStruct(
         *(None if norm is None else norm.weight.data_ptr() for norm in norms),
         *(_struct(layer) for layer in (*linears, mlp.gate_proj, mlp.up_proj, mlp.down_proj)),
     )

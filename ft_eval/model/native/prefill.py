@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ft_eval.model.cache import LayerCache
 from ft_eval.model.layers import AttentionPlan, Block, Memory, rows_at
-from ft_eval.model.native.blocks import NativeBlocks
+from ft_eval.model.native.blocks import LayerStruct, NativeBlocks, ShapeStruct
+from ft_eval.model.native.build import Library
 from ft_eval.model.plans import additive
 from ft_eval.model.rope import Rotation
 
@@ -51,10 +52,11 @@ class _PassStruct(ctypes.Structure):
 
 @dataclass(frozen=True, slots=True)
 class NativeBlock:
-    """One block of a model, as the kernels know it."""
+    """One block of a model, as the kernels know it. Does not hold the model, which holds it."""
 
-    blocks: NativeBlocks
-    index: int
+    library: Library
+    shape: ShapeStruct
+    layer: LayerStruct
 
     def __call__(self, x: Tensor, plan: AttentionPlan, memory: Memory, kv_input: Tensor | None) -> Tensor | None:
         """The residual stream after the block, as `Block.forward`; None for what the kernels don't take.
@@ -83,7 +85,7 @@ class NativeBlock:
         Keys and values are computed of all tokens, all else of the wanted ones alone; their bits are those of a whole
         pass.
         """
-        cache = memory.cache or self._cache(x)
+        cache = self._cache(x) if memory.cache is None else memory.cache
         given = x if kv_input is None else kv_input
         if 2 * wanted.shape[1] > x.shape[1] or not _takes((x, given), (cache, memory.prefix)):
             return None
@@ -96,8 +98,7 @@ class NativeBlock:
 
     def _cache(self, x: Tensor) -> LayerCache:
         """Room for the keys and values of x (B, T, D)."""
-        config = self.blocks.model.config
-        shape = (x.shape[0], config.num_kv_heads, x.shape[1], config.head_dim)
+        shape = (x.shape[0], self.shape.num_kv_heads, x.shape[1], self.shape.head_dim)
         return LayerCache(torch.empty(shape, dtype=x.dtype), torch.empty(shape, dtype=x.dtype))
 
     def _run(
@@ -134,9 +135,7 @@ class NativeBlock:
             only_queries,
             torch.get_num_threads(),
         )
-        self.blocks.library.handle.ft_prefill(
-            ctypes.byref(self.blocks.shape), ctypes.byref(self.blocks.layers[self.index]), ctypes.byref(step)
-        )
+        self.library.handle.ft_prefill(ctypes.byref(self.shape), ctypes.byref(self.layer), ctypes.byref(step))
 
 
 def install(blocks: NativeBlocks) -> None:
@@ -146,9 +145,9 @@ def install(blocks: NativeBlocks) -> None:
     """
     if blocks.model.dtype != torch.float32:
         return
-    for index, block in enumerate(blocks.model.model.layers):
+    for block, layer in zip(blocks.model.model.layers, blocks.layers, strict=True):
         assert isinstance(block, Block), "a ModuleList says only that it holds modules"
-        block.stand_in = NativeBlock(blocks, index)
+        block.stand_in = NativeBlock(blocks.library, blocks.shape, layer)
 
 
 def _takes(given: Sequence[Tensor], kept: Sequence[LayerCache | None]) -> bool:

@@ -1,5 +1,7 @@
 """A block through the kernels on many tokens is the model's own, to rounding, and a query's bits are its own."""
 
+import gc
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -49,7 +51,7 @@ def counted(monkeypatch):
     calls, run = [], NativeBlock._run
 
     def spy(self, *given):
-        calls.append(self.index)
+        calls.append(self)
         return run(self, *given)
 
     monkeypatch.setattr(NativeBlock, "_run", spy)
@@ -63,7 +65,7 @@ def test_a_prefill_equals_the_models(config, num_tokens, monkeypatch):
     calls = counted(monkeypatch)
     tokens, codes = sample(config, num_tokens=num_tokens)
     assert relative_error(native(tokens, codes=codes), plain(tokens, codes=codes)) < 1e-5
-    assert calls == list(range(config.num_layers))
+    assert calls == [block.stand_in for block in native.model.layers]
 
 
 @each_config
@@ -208,6 +210,18 @@ def test_the_tokens_asked_for_have_the_bits_of_a_whole_pass(kind, name, num_want
             model.upper(x, residual=residual, **(given | {"cache": kept}))
             last = config.num_layers - 1
             assert all(map(torch.equal, given["cache"].layer(last), kept.layer(last)))
+
+
+def test_a_model_goes_as_soon_as_nobody_holds_it():
+    """Its gigabytes can't wait for a search for cycles."""
+    _, native = both(CONFIGS["baseline"])
+    gone = weakref.ref(native)
+    gc.disable()
+    try:
+        del native
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_model_of_one_block_answers_where_it_is_asked():
