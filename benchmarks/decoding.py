@@ -23,7 +23,7 @@ from ft_eval.model.checkpoint import load_model
 from ft_eval.model.native.blocks import NativeBlocks
 from ft_eval.model.native.memory import Arena
 from ft_eval.model.noise import NoiseKey, prior_codes
-from ft_eval.model.tokenizer import BYTE_BOS, BYTE_PAD
+from ft_eval.model.tokenizer import BYTE_BOS, BYTE_PAD, Tokenizer
 from ft_eval.model.transformer import Transformer
 
 _NUM_DECODED = 49
@@ -45,10 +45,11 @@ def decode(bench: Bench) -> list[Row]:
     bench = replace(bench, repeats=bench.repeats + 2)
     for dtype in _DTYPES:
         lm = ours(path, dtype=dtype)
+        tokenizer = lm.engine.call(lambda engine: engine.tokenizer)
         model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype)).eval()
         stream = _stream(sum(parameter.nbytes for parameter in model.parameters()))
         for size in _BATCHES:
-            calls = [partial(decode_ours, lm), partial(_decode_theirs, model)]
+            calls = [partial(decode_ours, lm), partial(_decode_theirs, model, tokenizer)]
             (mine, reference), read = _seconds(bench, calls, size, stream)
             row = partial(make_row, bench, against="transformers generate")
             rows.append(row(f"decode, {dtype}, batch {size}", 2.0 if size == 1 else 2.2, mine, reference))
@@ -126,7 +127,7 @@ def decode_ours(lm: FreeTransformerLM, prompts: list[str], number: int) -> list[
     return generate(lm, instances("generate_until", [[(prompt, gen_kwargs)] for prompt in prompts]))
 
 
-def _decode_theirs(model: Any, prompts: list[str], number: int) -> list[str]:
+def _decode_theirs(model: Any, tokenizer: Tokenizer, prompts: list[str], number: int) -> list[str]:
     ids = torch.tensor([[BYTE_BOS, *prompt.encode()] for prompt in prompts])
     found = model.generate(
         ids,
@@ -136,10 +137,7 @@ def _decode_theirs(model: Any, prompts: list[str], number: int) -> list[str]:
         pad_token_id=BYTE_PAD,
         use_cache=True,
     )
-    return [
-        bytes(token for token in row.tolist() if token < 256).decode(errors="replace")
-        for row in found[:, ids.shape[1] :]
-    ]
+    return [tokenizer.decode(row.tolist()) for row in found[:, ids.shape[1] :]]
 
 
 def inductor(bench: Bench) -> list[Row]:

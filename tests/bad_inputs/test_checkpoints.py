@@ -239,7 +239,7 @@ def test_21_a_checkpoint_that_changes_during_a_run_stops_it(room, call, monkeypa
     from ft_eval.run import execute, jobs
 
     folder = room.checkpoint()
-    place, step = {"before it is loaded": (execute, "_prepare_code"), "while it answers": (jobs, "evaluate_job")}[when]
+    place, step = {"before it is loaded": (execute, "_check_code"), "while it answers": (jobs, "evaluate_job")}[when]
     original = getattr(place, step)
 
     def change(*arguments: Any) -> Any:

@@ -168,7 +168,7 @@ def test_a_run_that_was_ended_goes_on_from_its_address_on_another_machine(
     said = capsys.readouterr().out
     assert said.startswith(f"{URL}: stopped\n")
     assert "5 answers kept" in said
-    assert "continue with: ft-eval " in said
+    assert "continue with: ft-eval" in said  # and what this process was called with
     stops = False
     assert code(RUN) == 0
     assert len(asked) == len(set(asked)) > 5  # nothing is asked twice
