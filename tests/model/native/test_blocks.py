@@ -2,21 +2,18 @@
 
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
 
 from ft_eval.model.cache import LayerCache, Prefix
 from ft_eval.model.native.blocks import NativeBlocks
-from ft_eval.model.native.build import Library, load_library
 from ft_eval.model.packing import Numerics, PackingOptions, pack_linears
-from tests.model.linears import calm_model
+from tests.model.linears import calm_model, relative_error
+from tests.model.native.kernels import LIBRARY, needs_bf16, needs_kernels
 from tests.model.tiny import BASELINE, LATENT, random_codes, random_tokens
 
-LIBRARY: Any = load_library()
-pytestmark = pytest.mark.skipif(not isinstance(LIBRARY, Library), reason=f"no kernels on this machine: {LIBRARY}")
-needs_bf16 = pytest.mark.skipif(not getattr(LIBRARY, "has_bf16", False), reason="no kernels for bfloat16 here")
+pytestmark = needs_kernels
 
 WIDE = replace(BASELINE, hidden_size=48, head_dim=16, intermediate_size=90, tie_embeddings=True)
 CONFIGS = {
@@ -95,10 +92,6 @@ def both_steps(config, dtype=torch.float32, *, num_prefix=0, shares_upper=True):
         expected = plain(step, codes=step_codes, positions=positions, cache=theirs, prefixes=prefixes)
         got = blocks.open(native, ours, prefixes).step(step, positions, step_codes)
     return got, expected, ours, theirs
-
-
-def relative_error(got, expected):
-    return float((got.double() - expected.double()).abs().max() / expected.double().abs().max())
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)

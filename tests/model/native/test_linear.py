@@ -1,47 +1,23 @@
 """The kernels' linear layer is a linear layer, and a row's bits hang on that row alone."""
 
-from typing import Any
-
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
-from ft_eval.model.native.build import Library, load_library
 from ft_eval.model.native.linear import NativeLinear
 from ft_eval.model.steadiness import one_thread
+from tests.model.linears import random_linear, random_rows
+from tests.model.native.kernels import DTYPES, LIBRARY, needs_kernels
 
-LIBRARY: Any = load_library()
-pytestmark = pytest.mark.skipif(not isinstance(LIBRARY, Library), reason=f"no kernels on this machine: {LIBRARY}")
-TYPES = [
-    torch.float32,
-    pytest.param(
-        torch.bfloat16,
-        marks=pytest.mark.skipif(not getattr(LIBRARY, "has_bf16", False), reason="no kernels for bfloat16 here"),
-    ),
-]
+pytestmark = needs_kernels
 ROW_COUNTS = (1, 2, 3, 5, 12, 13, 25, 64, 191, 193, 481)
 
 
-def random_layer(num_outputs, num_inputs, *, dtype=torch.float32, bias=False):
-    generator = torch.Generator().manual_seed(0)
-    linear = nn.Linear(num_inputs, num_outputs, bias=bias, device="meta")
-    weight = torch.randn(num_outputs, num_inputs, generator=generator) * num_inputs**-0.5
-    linear.weight = nn.Parameter(weight.to(dtype), requires_grad=False)
-    if bias:
-        linear.bias = nn.Parameter(torch.randn(num_outputs, generator=generator).to(dtype), requires_grad=False)
-    return linear
-
-
-def random_rows(*shape, dtype=torch.float32):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(7)).to(dtype)
-
-
-@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("shape", [(64, 96), (61, 33), (1, 1), (300, 4100), (70, 4160)])
 def test_it_is_the_product_to_the_types_last_bits(shape, bias, dtype):
-    linear = random_layer(*shape, dtype=dtype, bias=bias)
+    linear = random_linear(*shape, dtype=dtype, bias=bias)
     for count in ROW_COUNTS:
         x = random_rows(count, shape[1], dtype=dtype)
         exact = F.linear(x.double(), linear.weight.double(), None if linear.bias is None else linear.bias.double())
@@ -49,11 +25,11 @@ def test_it_is_the_product_to_the_types_last_bits(shape, bias, dtype):
         assert error < (1e-5 if dtype == torch.float32 else 8e-3)
 
 
-@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("num_inputs", [96, 4100, 4160])
 def test_a_row_has_the_same_bits_at_any_number_of_rows_and_threads(num_inputs, dtype):
     layer, x = (
-        NativeLinear(random_layer(200, num_inputs, dtype=dtype), LIBRARY),
+        NativeLinear(random_linear(200, num_inputs, dtype=dtype), LIBRARY),
         random_rows(500, num_inputs, dtype=dtype),
     )
     with one_thread():
@@ -69,10 +45,10 @@ def test_a_row_has_the_same_bits_at_any_number_of_rows_and_threads(num_inputs, d
         torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_other_kernels_of_the_same_thread_are_left_as_they_were(dtype):
     """Tiles, where there are any, are a state of the thread that oneDNN sets as well."""
-    linear = random_layer(64, 96, dtype=dtype)
+    linear = random_linear(64, 96, dtype=dtype)
     layer, x = NativeLinear(linear, LIBRARY), random_rows(40, 96, dtype=dtype)
     ours, theirs = layer(x), linear(x)
     for _ in range(3):
@@ -81,13 +57,13 @@ def test_other_kernels_of_the_same_thread_are_left_as_they_were(dtype):
 
 
 def test_leading_dimensions_and_strides_are_free():
-    layer, x = NativeLinear(random_layer(40, 24), LIBRARY), random_rows(24, 3, 5).permute(1, 2, 0)
+    layer, x = NativeLinear(random_linear(40, 24), LIBRARY), random_rows(24, 3, 5).permute(1, 2, 0)
     assert torch.equal(layer(x), layer(x.reshape(15, 24)).view(3, 5, 40))
     assert layer(x[:0]).shape == (0, 5, 40)
 
 
 def test_rows_of_another_type_or_width_are_refused_and_no_memory_is_read():
-    layer = NativeLinear(random_layer(40, 24), LIBRARY)
+    layer = NativeLinear(random_linear(40, 24), LIBRARY)
     for x in (random_rows(2, 24, dtype=torch.bfloat16), random_rows(2, 23)):
         with pytest.raises(RuntimeError, match="for 24 inputs"):
             layer(x)
@@ -95,9 +71,9 @@ def test_rows_of_another_type_or_width_are_refused_and_no_memory_is_read():
 
 def test_a_type_without_kernels_is_refused():
     with pytest.raises(ValueError, match="float16"):
-        NativeLinear(random_layer(8, 8, dtype=torch.float16), LIBRARY)
+        NativeLinear(random_linear(8, 8, dtype=torch.float16), LIBRARY)
 
 
 def test_it_has_no_gradient_and_says_so():
     with pytest.raises(RuntimeError, match="no gradient"):
-        NativeLinear(random_layer(8, 8), LIBRARY)(random_rows(2, 8).requires_grad_())
+        NativeLinear(random_linear(8, 8), LIBRARY)(random_rows(2, 8).requires_grad_())

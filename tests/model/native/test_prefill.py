@@ -3,19 +3,18 @@
 import gc
 import weakref
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
 
 from ft_eval.model.cache import LayerCache, Prefix
-from ft_eval.model.native.build import Library, load_library
 from ft_eval.model.native.prefill import install
-from tests.model.native.test_blocks import CONFIGS, codes_of, pair, relative_error
+from tests.model.linears import relative_error
+from tests.model.native.kernels import LIBRARY, needs_kernels
+from tests.model.native.test_blocks import CONFIGS, codes_of, pair
 from tests.model.tiny import random_tokens
 
-LIBRARY: Any = load_library()
-pytestmark = pytest.mark.skipif(not isinstance(LIBRARY, Library), reason=f"no kernels on this machine: {LIBRARY}")
+pytestmark = needs_kernels
 each_config = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 ROWS, TOKENS, CAPACITY = 3, 67, 200
 

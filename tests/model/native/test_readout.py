@@ -1,23 +1,13 @@
 """The kernels read rows of logits as PyTorch does."""
 
-from typing import Any
-
 import pytest
 import torch
 
 from ft_eval.engine.readout import TorchReadout
-from ft_eval.model.native.build import Library, load_library
 from ft_eval.model.native.readout import NativeReadout
+from tests.model.native.kernels import DTYPES, LIBRARY, needs_kernels
 
-LIBRARY: Any = load_library()
-pytestmark = pytest.mark.skipif(not isinstance(LIBRARY, Library), reason=f"no kernels on this machine: {LIBRARY}")
-DTYPES = [
-    torch.float32,
-    pytest.param(
-        torch.bfloat16,
-        marks=pytest.mark.skipif(not getattr(LIBRARY, "has_bf16", False), reason="no kernels for bfloat16 here"),
-    ),
-]
+pytestmark = needs_kernels
 SIZES = [1, 15, 16, 33, 260, 4097, 32_000]
 
 
