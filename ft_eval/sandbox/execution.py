@@ -18,7 +18,7 @@ from pathlib import Path
 from ft_eval.sandbox import frames
 from ft_eval.sandbox.box.config import ChildLimits
 from ft_eval.sandbox.deadline import Deadline
-from ft_eval.sandbox.records import Answer, Calls, ExecutionResult, Limits, Outcome
+from ft_eval.sandbox.records import Answer, Calls, ExecutionResult, Outcome
 from ft_eval.sandbox.server import BoxServer, Child, Report, ServerError
 from ft_eval.sandbox.wire import printable, to_tree
 
@@ -37,6 +37,7 @@ _NUM_THREADS_FIELD = 17
 """Of /proc/PID/stat, counted after the name."""
 _SLACK_BYTES = 1024
 _NAME_LENGTH = 100
+_NUMPY = "numpy"
 _EXIT_MILLISECONDS = 2000
 _SPARE_CPU_SECONDS = 10
 
@@ -54,7 +55,7 @@ def execute(server: BoxServer, calls: Calls, judge: Judge) -> tuple[ExecutionRes
     killed and the server out of step: close it.
     """
     start = time.monotonic()
-    child = server.start(_job(calls), _child_limits(calls.limits))
+    child = server.start(_job(calls), _child_limits(calls))
     try:
         follower = _Follower(server, child, calls, judge)
         ending = follower.follow()
@@ -181,12 +182,14 @@ def _job(calls: Calls) -> bytes:
     return json.dumps(head).encode("ascii")[:-1] + b', "calls": [' + b",".join(calls.inputs) + b"]}"
 
 
-def _child_limits(limits: Limits) -> ChildLimits:
+def _child_limits(calls: Calls) -> ChildLimits:
+    limits = calls.limits
     return ChildLimits(
         memory_bytes=limits.memory_bytes,
         scratch_bytes=limits.scratch_bytes,
         cpu_seconds=math.ceil(limits.total_seconds) + _SPARE_CPU_SECONDS,
         digest_bytes=limits.digest_bytes,
+        uses_numpy=_NUMPY in calls.program,
     )
 
 

@@ -5,6 +5,7 @@ deadline and judges no answer.
 """
 
 import contextlib
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -28,7 +29,7 @@ _NUM_REMOVALS = 50
 _REMOVAL_PAUSE_SECONDS = 0.02
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _BOOT = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from ft_eval.sandbox.box.zygote import main; "
+    "import sys; sys.path.insert(0, sys.argv[1]); from ft_eval.sandbox.box.start import main; "
     "del sys.path[0]; main(sys.argv[2])"
 )
 _ENVIRONMENT = {
@@ -36,9 +37,7 @@ _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "TZ": "UTC",
     "PYTHONHASHSEED": "0",  # sets iterate in the same order in every run
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
+    "LD_BIND_NOW": "1",  # once in the server, and not in each program that it forks
 }
 
 
@@ -93,7 +92,7 @@ class BoxServer:
             self.close()
             raise
         self.walls: str = hello["walls"]
-        self.versions: str = hello["versions"]
+        self.versions = f"python {hello['python']}, {_numpy_version()}"
         if tier in {"ns", "bwrap"}:
             Path(self._work_dir).rmdir()  # it was the place to build the root on; the root has moved
 
@@ -259,6 +258,16 @@ def _numpy_parent() -> str:
     """The folder NumPy would be imported from, without importing it; empty when there is none."""
     spec = importlib.util.find_spec("numpy")
     return "" if spec is None or spec.origin is None else str(Path(spec.origin).resolve().parents[1])
+
+
+def _numpy_version() -> str:
+    """The version of the NumPy that programs find, in words."""
+    if not _numpy_parent():
+        return "no numpy"
+    try:
+        return f"numpy {importlib.metadata.version('numpy')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "numpy of an unknown version"
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

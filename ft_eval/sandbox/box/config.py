@@ -30,13 +30,15 @@ class ServerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildLimits:
-    """What the kernel holds one program to."""
+    """What the kernel holds one program to, and what it is going to need."""
 
     memory_bytes: int
     scratch_bytes: int
     cpu_seconds: int
     """The last resort: the deadlines proper are kept from outside."""
     digest_bytes: int
+    uses_numpy: bool
+    """Whether the program names NumPy: no limit, but what the server had better import once for all."""
 
     def dump(self) -> bytes:
         """One line of JSON."""

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from ft_eval.sandbox.box import kernel, landlock, namespaces, seccomp
 from ft_eval.sandbox.box.config import UNPRIVILEGED_ID, ChildLimits
-from ft_eval.sandbox.box.view import DEVICES
 
 _MEBIBYTE = 1 << 20
 _STACK_BYTES = 64 * _MEBIBYTE
@@ -32,6 +31,8 @@ class Walls:
     """The Landlock ruleset, made once: tier ll."""
     syscall_filter: bytes = b""
     """See `seccomp.assemble`; empty for no filter."""
+    rules: tuple[landlock.Rule, ...] = ()
+    """What every child's own ruleset begins with: tier ns."""
     is_root: bool = False
     """Whether the server runs as root, so that each child must drop its uid (tier ns)."""
     server_pidfd: int = -1
@@ -39,7 +40,10 @@ class Walls:
 
 
 def enter(walls: Walls, limits: ChildLimits, scratch: str) -> None:
-    """Confine the calling process for good. Raises OSError when any wall can't be put up."""
+    """Confine the calling process for good. Raises OSError when any wall can't be put up.
+
+    Descriptors stay open, those of `walls` and new ones.
+    """
     owner = UNPRIVILEGED_ID if walls.is_root else os.geteuid()
     if walls.tier == "ns":
         namespaces.mount_scratch(scratch, limits.scratch_bytes, owner)
@@ -77,9 +81,8 @@ def _enter_landlock(walls: Walls, scratch: str) -> None:
     ruleset = walls.ruleset
     if ruleset < 0:  # ns: the scratch folder is a mount of this child's own
         ruleset = landlock.create(walls.landlock_abi)
-        landlock.allow(ruleset, walls.landlock_abi, read=("/",), write=(scratch, *DEVICES))
+        landlock.add(ruleset, (*walls.rules, *landlock.hold(walls.landlock_abi, write=(scratch,))))
     landlock.restrict(ruleset)
-    os.close(ruleset)
 
 
 def _drop_privileges(walls: Walls) -> None:
@@ -105,4 +108,3 @@ def _die_with(server_pidfd: int) -> None:
     poller.register(server_pidfd, select.POLLIN)
     if poller.poll(0):
         os._exit(1)
-    os.close(server_pidfd)

@@ -8,7 +8,6 @@ program that shadows or breaks a module still gets its answers out.
 import builtins
 import json
 import os
-import random
 import sys
 import time
 import types
@@ -52,7 +51,6 @@ class Job:
 def run(job: Job, answer_fd: int) -> None:
     """Load the program and answer every call on `answer_fd`. Never returns: the process ends here."""
     write, leave = _writer(answer_fd), os._exit
-    random.seed(0)  # the same numbers in every run of a program; NumPy's are seeded in the server: see `preload`
     write(frames.pack(frames.READY))
     function = _load(job, write)
     if function is not None:

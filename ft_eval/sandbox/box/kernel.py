@@ -1,8 +1,10 @@
 """The kernel calls Python has no name for, by ctypes. Each raises OSError with the call's name. No policy."""
 
 import ctypes
+import functools
 import os
-from collections.abc import Mapping
+import struct
+from collections.abc import Callable, Mapping
 
 from ft_eval.sandbox.box.syscall_table import architecture
 
@@ -29,21 +31,21 @@ _NUMBERS: Mapping[str, tuple[int, int]] = {
 """Name to number on x86-64 and on aarch64."""
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc_with_gil = ctypes.PyDLL(None, use_errno=True)
-_libc.syscall.restype = _libc_with_gil.syscall.restype = ctypes.c_long
+_WORD = ctypes.c_void_p
+"""What a register holds: an int, bytes (their address), a ctypes reference or None for 0."""
+_NUM_ARGUMENTS = 6
+for _library in (_libc, _libc_with_gil):
+    _library.syscall.restype = ctypes.c_long
+    _library.syscall.argtypes = (ctypes.c_long, *[_WORD] * _NUM_ARGUMENTS)
+_libc.prctl.argtypes = (ctypes.c_int, *[_WORD] * 4)
+_libc.mount.argtypes = (*[ctypes.c_char_p] * 3, ctypes.c_ulong, ctypes.c_char_p)
+_MOUNT_ATTRIBUTES = struct.Struct("=QQQQ")
+"""`struct mount_attr`: attr_set, attr_clr, propagation, userns_fd."""
+_NO_CAPABILITIES = (struct.pack("=Ii", 0x20080522, 0), bytes(24))
+"""`struct __user_cap_header_struct`, version 3, for the caller, and two empty `struct __user_cap_data_struct`."""
 
 
-class CapabilityHeader(ctypes.Structure):
-    """`struct __user_cap_header_struct`, version 3."""
-
-    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
-
-class MountAttributes(ctypes.Structure):
-    """`struct mount_attr`."""
-
-    _fields_ = tuple((name, ctypes.c_uint64) for name in ("attr_set", "attr_clr", "propagation", "userns_fd"))
-
-
+@functools.cache
 def number(name: str) -> int:
     """The number of a system call on this machine. Raises OSError on a machine without a table."""
     machine = architecture()
@@ -54,12 +56,13 @@ def number(name: str) -> int:
 
 def system_call(name: str, *arguments: object) -> int:
     """One raw system call: integers, bytes, None or ctypes references. Raises OSError."""
-    return _checked(name, _libc.syscall(ctypes.c_long(number(name)), *map(_as_word, arguments)))
+    padding = (None,) * (_NUM_ARGUMENTS - len(arguments))
+    return _checked(name, _libc.syscall(number(name), *arguments, *padding))
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
     """Mount or remount. Raises OSError that names the target."""
-    result = _libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode())
+    result = _libc.mount(source.encode(), target.encode(), kind.encode(), flags, options.encode())
     _checked(f"mount {target}", result)
 
 
@@ -75,48 +78,45 @@ def unshare(flags: int) -> None:
 
 def control_process(option: int, value: int | bytes | object = 0, more: int | object = 0) -> None:
     """Call prctl(2). Raises OSError."""
-    result = _libc.prctl(ctypes.c_int(option), _as_word(value), _as_word(more), ctypes.c_ulong(0), ctypes.c_ulong(0))
-    _checked(f"prctl {option}", result)
+    if _libc.prctl(option, value, more, None, None) < 0:
+        _checked(f"prctl {option}", -1)
 
 
 def make_read_only(target: str) -> None:
     """Every mount at and under `target` becomes read-only and nosuid. Raises OSError."""
-    attributes = MountAttributes(attr_set=MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID)
-    size = ctypes.sizeof(attributes)
-    system_call("mount_setattr", AT_FDCWD, target.encode(), AT_RECURSIVE, ctypes.byref(attributes), size)
+    attributes = _MOUNT_ATTRIBUTES.pack(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, 0, 0, 0)
+    system_call("mount_setattr", AT_FDCWD, target.encode(), AT_RECURSIVE, attributes, len(attributes))
 
 
 def drop_capabilities() -> None:
     """Empty the effective, permitted and inheritable sets. Raises OSError."""
-    header = CapabilityHeader(version=0x20080522, pid=0)
-    system_call("capset", ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)()))
+    system_call("capset", *_NO_CAPABILITIES)
 
 
-def fork_into(flags: int) -> tuple[int, int]:
-    """Fork with clone(2) into new namespaces: (pid, pidfd) in the parent, (0, -1) in the child. Raises OSError.
+def forker(flags: int) -> Callable[[], tuple[int, int]]:
+    """A function that forks with clone(2) into new namespaces: (pid, pidfd) in the parent, (0, -1) in the child.
 
-    os.fork takes no flags, and unshare(CLONE_NEWPID) works once per process, so the interpreter is told by hand. The
-    caller must have a single thread.
+    It raises OSError. os.fork takes no flags, and unshare(CLONE_NEWPID) works once per process, so the interpreter is
+    told by hand. The caller must have a single thread.
     """
     pidfd = ctypes.c_int(-1)
-    python = ctypes.pythonapi
-    call = ctypes.c_long(number("clone"))
-    word = ctypes.c_ulong(flags | CLONE_PIDFD | _SIGCHLD)
-    nothing = ctypes.c_void_p(None)
-    python.PyOS_BeforeFork()
-    pid = _libc_with_gil.syscall(call, word, nothing, ctypes.byref(pidfd), nothing, nothing)
-    if pid == 0:
-        python.PyOS_AfterFork_Child()
-        return 0, -1
-    errno = ctypes.get_errno()
-    python.PyOS_AfterFork_Parent()
-    if pid < 0:
-        raise OSError(errno, f"clone: {os.strerror(errno)}")
-    return pid, pidfd.value
+    syscall, python = _libc_with_gil.syscall, ctypes.pythonapi
+    before, in_child, in_parent = python.PyOS_BeforeFork, python.PyOS_AfterFork_Child, python.PyOS_AfterFork_Parent
+    arguments = (number("clone"), flags | CLONE_PIDFD | _SIGCHLD, None, ctypes.addressof(pidfd), None, None, None)
 
+    def fork() -> tuple[int, int]:
+        before()
+        pid = syscall(*arguments)
+        if pid == 0:
+            in_child()
+            return 0, -1
+        errno = ctypes.get_errno()
+        in_parent()
+        if pid < 0:
+            raise OSError(errno, f"clone: {os.strerror(errno)}")
+        return pid, pidfd.value
 
-def _as_word(argument: object) -> object:
-    return ctypes.c_long(argument) if isinstance(argument, int) else argument
+    return fork
 
 
 def _checked(name: str, result: int) -> int:

@@ -4,9 +4,9 @@ Rights beyond what the kernel knows are left out (an older kernel guards less; `
 `include/uapi/linux/landlock.h`. Knows nothing of tiers.
 """
 
-import ctypes
 import os
 import stat
+import struct
 from collections.abc import Iterable
 
 from ft_eval.sandbox.box.kernel import system_call
@@ -25,14 +25,13 @@ _ALL_NET = 0b11
 _ALL_SCOPES = 0b11
 
 
-class _Ruleset(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_uint64) for name in ("files", "net", "scoped"))
+_RULESET_ATTRIBUTES = struct.Struct("=QQQ")
+"""`struct landlock_ruleset_attr`: files, net, scoped."""
+_PATH_BENEATH_ATTRIBUTES = struct.Struct("=Qi")
+"""`struct landlock_path_beneath_attr`, packed: the rights allowed, a descriptor of the folder or file."""
 
-
-class _PathBeneath(ctypes.Structure):
-    _pack_ = 1
-    _layout_ = "ms"
-    _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
+Rule = bytes
+"""A `struct landlock_path_beneath_attr` whose descriptor is open."""
 
 
 def abi() -> int:
@@ -46,17 +45,22 @@ def abi() -> int:
 def create(version: int) -> int:
     """A descriptor of a ruleset that denies every file, TCP port, abstract socket and outward signal it knows of."""
     files = (1 << _NUM_FILE_RIGHTS.get(version, 16)) - 1
-    ruleset = _Ruleset(files, _ALL_NET if version >= 4 else 0, _ALL_SCOPES if version >= 6 else 0)
+    attributes = _RULESET_ATTRIBUTES.pack(files, _ALL_NET if version >= 4 else 0, _ALL_SCOPES if version >= 6 else 0)
     size = 24 if version >= 6 else 16 if version >= 4 else 8
-    return system_call("landlock_create_ruleset", ctypes.byref(ruleset), size, 0)
+    return system_call("landlock_create_ruleset", attributes, size, 0)
 
 
-def allow(ruleset: int, version: int, *, read: Iterable[str] = (), write: Iterable[str] = ()) -> None:
-    """Add rules for paths that exist; the others are passed over."""
+def hold(version: int, *, read: Iterable[str] = (), write: Iterable[str] = ()) -> tuple[Rule, ...]:
+    """Rules for the paths that exist; the others are passed over. Each holds a descriptor open. Raises OSError."""
     known = (1 << _NUM_FILE_RIGHTS.get(version, 16)) - 1
-    for paths, rights in ((read, _READ), (write, _WRITE)):
-        for path in paths:
-            _allow_beneath(ruleset, path, rights & known)
+    wanted = [*((path, _READ & known) for path in read), *((path, _WRITE & known) for path in write)]
+    return tuple(rule for path, rights in wanted if (rule := _rule(path, rights)) is not None)
+
+
+def add(ruleset: int, rules: Iterable[Rule]) -> None:
+    """Allow what the rules say. Raises OSError."""
+    for rule in rules:
+        system_call("landlock_add_rule", ruleset, _PATH_BENEATH, rule, 0)
 
 
 def restrict(ruleset: int) -> None:
@@ -64,15 +68,11 @@ def restrict(ruleset: int) -> None:
     system_call("landlock_restrict_self", ruleset, 0)
 
 
-def _allow_beneath(ruleset: int, path: str, rights: int) -> None:
+def _rule(path: str, rights: int) -> Rule | None:
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
-        return
-    try:
-        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            rights &= _ON_A_FILE
-        rule = _PathBeneath(rights, descriptor)
-        system_call("landlock_add_rule", ruleset, _PATH_BENEATH, ctypes.byref(rule), 0)
-    finally:
-        os.close(descriptor)
+        return None
+    if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        rights &= _ON_A_FILE
+    return _PATH_BENEATH_ATTRIBUTES.pack(rights, descriptor)

@@ -11,28 +11,43 @@ death ends the child.
 
 import contextlib
 import fcntl
+import functools
 import gc
+import importlib
 import json
 import os
 import platform
+import random
 import resource
 import select
 import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from ft_eval.sandbox.box import confine, driver, kernel, landlock, namespaces, reach, scratch, seccomp, view
+from ft_eval.sandbox.box import (
+    child,
+    confine,
+    kernel,
+    landlock,
+    namespaces,
+    numpy_import,
+    reach,
+    scratch,
+    seccomp,
+    view,
+)
 from ft_eval.sandbox.box.config import ChildLimits, ServerConfig
-from ft_eval.sandbox.box.preload import preload
 from ft_eval.sandbox.box.syscall_table import architecture
 
-_JOB_FD, _ANSWER_FD = 3, 4
-_FIRST_FREE_FD = 5
+_limits = functools.lru_cache(maxsize=8)(ChildLimits.load)
+_set_signal = importlib.import_module("_signal").signal
+"""`signal.signal` without its search for names, which touches fifty pages."""
+_SIGTERM, _DEFAULT = int(signal.SIGTERM), int(signal.SIG_DFL)
 _WATCH_MILLISECONDS = 100
 _MAX_MESSAGE_BYTES = 1 << 16
 
@@ -44,7 +59,9 @@ class _Server:
     scratch_dir: str
     """Where a child's temporary files go: a tmpfs is mounted here (ns), or the folder itself is used."""
     kept: tuple[int, ...]
-    """Descriptors that children need for imports (tier ll as root)."""
+    """Descriptors that children need for imports (tier ll as root), in ascending order."""
+    fork: Callable[[], tuple[int, int]]
+    """(pid, pidfd) in the server, (0, -1) in the child. Raises OSError."""
 
 
 def main(config_text: str) -> None:
@@ -55,22 +72,27 @@ def main(config_text: str) -> None:
     _die_with_owner(config.tier)
     kernel.control_process(kernel.PR_SET_NAME, b"ft-eval-box")
     _be_first_to_go()
-    numpy = preload(config.numpy_parent)
+    numpy_import.offer(config.numpy_parent)
     try:
         server = _put_up_walls(config, control)
     except OSError as error:
         _tell(control, {"error": str(error)})
         return
-    versions = f"python {platform.python_version()}, {f'numpy {numpy}' if numpy else 'no numpy'}"
-    hello = json.dumps({"walls": _describe(server.walls), "versions": versions}).encode()
+    hello = json.dumps({"walls": _describe(server.walls), "python": platform.python_version()}).encode()
     socket.send_fds(control, [hello], [server.walls.server_pidfd])
-    gc.collect()
-    gc.freeze()
+    _settle()
     try:
         while _serve_one(server):
             pass
     finally:
         _clean_up(config)
+
+
+def _settle() -> None:
+    """What is there now stays: no child's collector looks at it, and each begins with the same random numbers."""
+    random.seed(0)
+    gc.collect()
+    gc.freeze()
 
 
 def _die_with_owner(tier: str) -> None:
@@ -99,9 +121,9 @@ def _clean_up(config: ServerConfig) -> None:
 
 def _reserve_descriptors(control_fd: int) -> socket.socket:
     """The control socket, out of the way of the two numbers a child will use."""
-    control = socket.socket(fileno=fcntl.fcntl(control_fd, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE_FD))
+    control = socket.socket(fileno=fcntl.fcntl(control_fd, fcntl.F_DUPFD_CLOEXEC, child.FIRST_FREE_FD))
     os.close(control_fd)
-    while os.open(os.devnull, os.O_RDWR) < _FIRST_FREE_FD - 1:
+    while os.open(os.devnull, os.O_RDWR) < child.FIRST_FREE_FD - 1:
         pass
     return control
 
@@ -120,26 +142,40 @@ def _put_up_walls(config: ServerConfig, control: socket.socket) -> _Server:
     machine = architecture() if config.tier != "none" else None
     scratch_dir, ruleset, is_root = config.work_dir, -1, False
     kept: tuple[int, ...] = ()
+    rules: tuple[landlock.Rule, ...] = ()
     if config.tier == "ns":
         namespaces.enter(config.work_dir, trees)
+        rules = landlock.hold(abi, read=("/",), write=view.DEVICES) if abi else ()
         scratch_dir, is_root = "/tmp", os.geteuid() == 0  # noqa: S108 (a tmpfs of the child's own)
     elif config.tier != "none":  # the caller's own namespaces, or walls that somebody else has put up
         _require(config.tier, abi, machine)
         if abi:
             ruleset = landlock.create(abi)
-            landlock.allow(ruleset, abi, read=trees, write=(config.work_dir, *view.DEVICES))
+            landlock.add(ruleset, landlock.hold(abi, read=trees, write=(config.work_dir, *view.DEVICES)))
         kept = _give_up_root(config.tier, (*trees, config.numpy_parent))
-    tempfile.tempdir = scratch_dir
+    _tidy(scratch_dir)
     syscall_filter = seccomp.assemble(machine) if machine else b""
     walls = confine.Walls(
         tier=config.tier,
         landlock_abi=abi,
         ruleset=ruleset,
+        rules=rules,
         syscall_filter=syscall_filter,
         is_root=is_root,
         server_pidfd=os.pidfd_open(os.getpid()),
     )
-    return _Server(control=control, walls=walls, scratch_dir=scratch_dir, kept=kept)
+    fork = kernel.forker(namespaces.CHILD_FLAGS) if config.tier == "ns" else _fork
+    return _Server(control=control, walls=walls, scratch_dir=scratch_dir, kept=kept, fork=fork)
+
+
+def _tidy(scratch_dir: str) -> None:
+    """What a program finds: an environment, arguments and a search path that say nothing of this machine's owner."""
+    for name in list(os.environ):
+        if name not in {"LANG", "PATH", "TZ"}:
+            del os.environ[name]
+    os.environ.update(HOME=scratch_dir, TMPDIR=scratch_dir)
+    sys.argv[:] = sys.orig_argv[:] = ["solution"]
+    tempfile.tempdir = scratch_dir
 
 
 def _require(tier: str, abi: int, machine: str | None) -> None:
@@ -153,10 +189,11 @@ def _require(tier: str, abi: int, machine: str | None) -> None:
 def _give_up_root(tier: str, folders: tuple[str, ...]) -> tuple[int, ...]:
     if os.geteuid() != 0:
         return ()
+    numpy_import.load()  # while it can be got at
     held = reach.hold(folder for folder in folders if folder)
     confine.become_nobody()
     _die_with_owner(tier)  # a change of uid clears it
-    return reach.reroute(held)
+    return tuple(sorted(reach.reroute(held)))
 
 
 def _describe(walls: confine.Walls) -> str:
@@ -176,11 +213,14 @@ def _serve_one(server: _Server) -> bool:
     text, descriptors, _, _ = socket.recv_fds(server.control, _MAX_MESSAGE_BYTES, 2)
     if not text or len(descriptors) != 2:
         return False
-    limits = ChildLimits.load(text)
+    limits = _limits(text)
+    if limits.uses_numpy and numpy_import.load():
+        _settle()
     try:
-        pid, pidfd = _fork(server)
+        pid, pidfd = server.fork()
         if pid == 0:
-            _become_child(server, limits, descriptors)
+            _set_signal(_SIGTERM, _DEFAULT)
+            child.live(server.walls, limits, server.scratch_dir, server.kept, descriptors)
     except OSError as error:
         _tell(server.control, {"error": str(error)})
         return True
@@ -194,54 +234,9 @@ def _serve_one(server: _Server) -> bool:
     return is_owner_there
 
 
-def _fork(server: _Server) -> tuple[int, int]:
-    if server.walls.tier == "ns":
-        return kernel.fork_into(namespaces.CHILD_FLAGS)
+def _fork() -> tuple[int, int]:
     pid = os.fork()
     return (pid, os.pidfd_open(pid)) if pid else (0, -1)
-
-
-def _become_child(server: _Server, limits: ChildLimits, descriptors: list[int]) -> NoReturn:
-    """The child's whole life. What fails before the ready frame is an infrastructure failure, told on stderr."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    try:
-        _keep_only(descriptors, (server.walls.ruleset, server.walls.server_pidfd, *server.kept))
-        job = driver.Job.load(_read_all(_JOB_FD), limits.digest_bytes)
-        confine.enter(server.walls, limits, server.scratch_dir)
-        os.dup2(os.open(os.devnull, os.O_RDWR), 2)
-        _tidy(server.scratch_dir)
-        driver.run(job, _ANSWER_FD)
-    except BaseException as error:  # noqa: BLE001 (the last word of a process that is about to end)
-        os.write(2, f"{type(error).__name__}: {error}\n".encode())
-    finally:
-        os._exit(70)
-
-
-def _keep_only(descriptors: list[int], kept: tuple[int, ...]) -> None:
-    """Descriptors 0 to 4 and the ones in `kept`; no other, whatever was open."""
-    job, answers = (os.dup(descriptor) if descriptor <= _ANSWER_FD else descriptor for descriptor in descriptors)
-    os.dup2(job, _JOB_FD)
-    os.dup2(answers, _ANSWER_FD, inheritable=False)
-    first = _FIRST_FREE_FD
-    for descriptor in sorted(descriptor for descriptor in kept if descriptor >= first):
-        os.closerange(first, descriptor)
-        first = descriptor + 1
-    os.closerange(first, 1 << 20)
-
-
-def _read_all(descriptor: int) -> bytes:
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read()
-
-
-def _tidy(scratch_dir: str) -> None:
-    """What a program finds: an environment, arguments and a search path that say nothing of this machine's owner."""
-    for name in list(os.environ):
-        if name not in {"LANG", "PATH", "TZ"}:
-            del os.environ[name]
-    os.environ.update(HOME=scratch_dir, TMPDIR=scratch_dir)
-    sys.argv[:] = sys.orig_argv[:] = ["solution"]
 
 
 def _wait(server: _Server, pid: int, pidfd: int, limits: ChildLimits) -> bool:
