@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ft_eval.errors import DataError
@@ -52,12 +52,15 @@ class DataSource:
             raise DataError(f"--data-dir {self.data_dir}: no such folder; it must hold datasets as ORG/NAME folders")
 
     def folder(self, dataset_id: str) -> Path | None:
-        """The local folder of a dataset, or None when there is none inside `data_dir`."""
-        if self.data_dir is None:
+        """The local folder of a dataset, or None when there is none in `data_dir`.
+
+        An id (a task file's) can't lead out of the folder; a link that its owner has laid there can.
+        """
+        parts = PurePosixPath(dataset_id).parts
+        if self.data_dir is None or not parts or ".." in parts or PurePosixPath(dataset_id).is_absolute():
             return None
-        root = self.data_dir.resolve()
-        folder = (root / dataset_id).resolve()
-        return folder if folder.is_dir() and folder.is_relative_to(root) and folder != root else None
+        folder = self.data_dir.resolve().joinpath(*parts)
+        return folder if folder.is_dir() else None
 
     def check(self, dataset_ids: Iterable[str], readers: Mapping[str, Sequence[str]] | None = None) -> None:
         """See that these datasets can be had, before the first of them is opened.

@@ -23,6 +23,19 @@ def test_a_dataset_id_cannot_leave_the_folder(tmp_path, name):
     assert DataSource(data_dir=tmp_path / "data").folder(name) is None
 
 
+@pytest.mark.parametrize("linked", ["org", "org/name"])
+def test_a_folder_that_is_a_link_to_another_disk_answers_for_its_id(tmp_path, linked):
+    import datasets
+
+    (tmp_path / "disk" / "org" / "name").mkdir(parents=True)
+    (tmp_path / "disk" / "org" / "name" / "train.jsonl").write_text('{"a": 7}\n')
+    link = tmp_path / "data" / linked
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "disk" / linked)
+    with redirected_datasets(DataSource(data_dir=tmp_path / "data", offline=True)):
+        assert datasets.load_dataset("org/name")["train"][0] == {"a": 7}
+
+
 def test_offline_a_missing_dataset_is_one_clear_line(tmp_path):
     import datasets
 
