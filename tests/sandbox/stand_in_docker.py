@@ -2,10 +2,11 @@
 bubblewrap, and refuses options that it does not know, so that none is left out of what is tested.
 
 The "image" is this machine's /usr and Python. `STAND_IN_IGNORES` names an option to leave out, as a container runtime
-that does not do what it was told.
+that does not do what it was told, and `STAND_IN_PACKAGES` a folder to show as the "image" Python's packages.
 """
 
 import os
+import site
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +57,13 @@ def walls(options: list[tuple[str, str]]) -> Iterator[str]:
         yield from ("--remount-ro", "/")
 
 
+def packages() -> list[str]:
+    """Bubblewrap's words for `STAND_IN_PACKAGES`."""
+    folder = os.environ.get("STAND_IN_PACKAGES")
+    targets = [path for path in site.getsitepackages() if Path(path).is_dir()]
+    return ["--ro-bind", folder, targets[0].replace(sys.prefix, PREFIX, 1)] if folder and targets else []
+
+
 def run(words: list[str]) -> None:
     options, (image, *command) = parse(words)
     if image != IMAGE:
@@ -71,6 +79,7 @@ def run(words: list[str]) -> None:
             *("--die-with-parent", "--clearenv", "--tmpfs", "/"),
             *(word for folder in sorted(folders) for word in ("--ro-bind", folder, folder)),
             *("--ro-bind", sys.prefix, PREFIX),  # not where it is: that may be below a folder that the options cover
+            *packages(),
             *(word for target, link in links for word in ("--symlink", target, link)),
             *("--dev", "/dev", "--proc", "/proc", "--setenv", "PATH", "/usr/bin:/bin", *walls(options)),
             *(

@@ -106,7 +106,7 @@ def _python(user: str, folder: Path) -> list[str]:
 def _environment(tier: str, user: str, folder: Path) -> Mapping[str, str]:
     found = {**os.environ, "FT_EVAL_TEST_TOKEN": "secret", "TMPDIR": "/tmp"}  # noqa: S108 (open to both users)
     if user not in ("root", "self"):
-        found |= {"HOME": "/nonexistent", "PYTHONPATH": str(folder)}
+        found |= {"HOME": "/nonexistent", "PYTHONPATH": str(folder), "STAND_IN_PACKAGES": str(folder)}
     if tier == "docker":
         binaries = folder / "bin"
         binaries.mkdir(exist_ok=True)
