@@ -6,7 +6,6 @@ environment in its place: jinja2's sandbox, no macros and no inclusion, 100,000 
 most 4 MB, five seconds a rendering. What a template prints stays the same. Knows no task and no document.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from contextlib import contextmanager
@@ -16,27 +15,20 @@ from threading import local
 from typing import Any
 
 import lm_eval.utils
-from jinja2 import Environment, StrictUndefined, Template, nodes
+from jinja2 import StrictUndefined, Template, nodes
 from jinja2.exceptions import SecurityError, TemplateError, TemplateRuntimeError, TemplateSyntaxError
-from jinja2.nodes import EvalContext
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 from ft_eval.errors import TaskError
+from ft_eval.harness import template_bounds as bounds
 
-MAX_CHARACTERS = 4 * 2**20
-MAX_STEPS = 100_000
-"""Of all loops of one rendering."""
-MAX_NUMBER = 10_000
-"""Of a width, and of what a filter is told to count."""
 MAX_SECONDS = 5.0
-_MAX_POWER, _MAX_DEPTH, _MAX_QUANTIFIERS = 64, 60, 2
+_MAX_DEPTH = 60
 _Absent = type("Absent", (StrictUndefined,), {"__repr__": StrictUndefined.__str__})
 """A field that a document lacks; in a list, too, it is an error and no text."""
 _REFUSED = (nodes.Macro, nodes.CallBlock, nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Block)
-_WIDTH = re.compile(r"\d{5,}")
-_WIDE_METHODS = frozenset({"ljust", "rjust", "center", "zfill", "expandtabs"})
 _spent = local()
 """Of the rendering at hand: `deadline` and `num_steps`."""
 
@@ -125,18 +117,18 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
         """An operator of the template, its result bounded before it is made."""
         _tick()
         if operator == "*":
-            _check_product(left, right)
+            bounds.check_product(left, right)
         elif operator == "**":
-            _check_number(right, _MAX_POWER)
+            bounds.check_number(right, bounds.MAX_POWER)
         elif operator == "%":
-            _check_widths(left)
-        return _bounded(super().call_binop(context, operator, left, right))
+            bounds.check_widths(left)
+        return bounds.bounded(super().call_binop(context, operator, left, right))
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805, PYI063 - jinja2's signature
         """A call of the template's, bounded before it is made."""
         _tick()
-        args = _checked_call(__obj, args, kwargs)
-        return _bounded(super().call(__context, __obj, *args, **kwargs))
+        args = bounds.checked_call(__obj, args, kwargs)
+        return bounds.bounded(super().call(__context, __obj, *args, **kwargs))
 
 
 class _Hooks(NodeTransformer):
@@ -178,93 +170,9 @@ def _bounded_filter(name: str, function: Callable[..., Any]) -> Callable[..., An
     @wraps(function)
     def bounded(*args: Any, **kwargs: Any) -> Any:
         _tick()
-        return _bounded(function(*_checked_filter(name, args, kwargs), **kwargs))
+        return bounds.bounded(function(*bounds.checked_filter(name, args, kwargs), **kwargs))
 
     return bounded
-
-
-def _checked_filter(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
-    """A filter's arguments, looked at: what comes before its own is jinja2's context, if any, and the value."""
-    start = int(bool(args) and isinstance(args[0], Context | EvalContext | Environment))
-    given = args[start:]
-    for value in (*given[1:], *kwargs.values()):
-        _check_number(value)
-    texts = [value for value in given if isinstance(value, str)]
-    if name == "format":
-        _check_widths(texts[0] if texts else "")
-    elif name in {"replace", "regex_replace"} and len(texts) > 2:
-        _check_size((len(texts[0]) + 1) * len(texts[2]))
-        if name == "regex_replace":
-            _check_pattern(texts[1], texts[0])
-    elif name == "join" and given:
-        between = given[1] if len(given) > 1 else kwargs.get("d", "")
-        return (*args[:start], _checked_items(given[0], between), *given[1:])
-    return args
-
-
-def _checked_items(items: Any, between: Any) -> Any:
-    """What is to be joined, each thing made once, its whole length bounded."""
-    known: Any = items if isinstance(items, Sized) else list(islice(items, MAX_STEPS + 1))
-    texts = list(islice(known, MAX_STEPS + 1))
-    _check_size(len(texts) * len(str(between)) + sum(len(text) for text in texts if isinstance(text, str)))
-    return known
-
-
-def _check_pattern(pattern: str, text: str) -> None:
-    """Refuse a regular expression that may run for years: a group that is repeated, many repetitions, a long text."""
-    bare = re.sub(r"\\.", "x", pattern)
-    if re.search(r"\)[*+{?]", bare) or len(re.findall(r"[*+{]", bare)) > _MAX_QUANTIFIERS or len(text) > MAX_NUMBER:
-        raise SecurityError(
-            f"the pattern {pattern[:80]!r} may take too long; repeat no group, and nothing more than twice"
-        )
-
-
-def _checked_call(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The arguments of a call, looked at where it is a text's method that makes more of it than there was."""
-    method = getattr(function, "__wrapped__", function)  # jinja2 wraps `format`
-    owner, name = getattr(method, "__self__", None), getattr(method, "__name__", "")
-    if not isinstance(owner, str):
-        return args
-    if name in _WIDE_METHODS:
-        for value in (*args, *kwargs.values()):
-            _check_number(value)
-        _check_size(owner.count("\t") * MAX_NUMBER if name == "expandtabs" else 0)
-    elif name == "replace" and len(args) > 1 and isinstance(args[1], str):
-        _check_size((len(owner) + 1) * len(args[1]))
-    elif name == "join" and args:
-        return (_checked_items(args[0], owner),)
-    elif name in {"format", "format_map"}:
-        _check_widths(owner)
-    return args
-
-
-def _check_number(value: Any, most: int = MAX_NUMBER) -> None:
-    if isinstance(value, int) and abs(value) > most:
-        raise SecurityError(f"the number {_short(value)} is larger than a template may use here ({most})")
-
-
-def _check_product(left: Any, right: Any) -> None:
-    for text, number in ((left, right), (right, left)):
-        if isinstance(text, str | list | tuple | bytes) and isinstance(number, int):
-            _check_size(len(text) * max(number, 0))
-    if isinstance(left, int) and isinstance(right, int) and left.bit_length() + right.bit_length() > MAX_NUMBER:
-        raise SecurityError("a product of numbers that large is not for a template")
-
-
-def _check_widths(text: Any) -> None:
-    if isinstance(text, str) and _WIDTH.search(text):
-        raise SecurityError("a format may not be wider than four digits")
-
-
-def _check_size(num_characters: int) -> None:
-    if num_characters > MAX_CHARACTERS:
-        raise SecurityError(f"a template may make texts of {MAX_CHARACTERS} characters at most")
-
-
-def _bounded(value: Any) -> Any:
-    if isinstance(value, str | list | tuple | bytes):
-        _check_size(len(value))
-    return value
 
 
 def _join(pieces: Iterable[Any]) -> str:
@@ -272,24 +180,24 @@ def _join(pieces: Iterable[Any]) -> str:
     for piece in pieces:
         texts.append(str(piece))
         total += len(texts[-1])
-        _check_size(total)
+        bounds.check_size(total)
         _tick()
     return "".join(texts)
 
 
 def _steps(items: Any) -> Any:
     """What a loop goes over, its steps counted."""
-    known = items if isinstance(items, Sized) else list(islice(items, MAX_STEPS + 1))
+    known = items if isinstance(items, Sized) else list(islice(items, bounds.MAX_STEPS + 1))
     _spent.num_steps = getattr(_spent, "num_steps", 0) + len(known)
-    if _spent.num_steps > MAX_STEPS:
-        raise SecurityError(f"the loops of a template may have {MAX_STEPS} steps in all")
+    if _spent.num_steps > bounds.MAX_STEPS:
+        raise SecurityError(f"the loops of a template may have {bounds.MAX_STEPS} steps in all")
     return known
 
 
 def _range(*args: int) -> range:
     numbers = range(*args)
-    if len(numbers) > MAX_STEPS:
-        raise SecurityError(f"a range may have {MAX_STEPS} numbers at most")
+    if len(numbers) > bounds.MAX_STEPS:
+        raise SecurityError(f"a range may have {bounds.MAX_STEPS} numbers at most")
     return numbers
 
 
@@ -297,7 +205,3 @@ def _tick() -> None:
     """Raise SecurityError when the rendering at hand has taken too long."""
     if time.monotonic() > getattr(_spent, "deadline", float("inf")):
         raise SecurityError(f"a template may render for {MAX_SECONDS:g} seconds at most")
-
-
-def _short(value: int) -> str:
-    return str(value) if value.bit_length() < 100 else f"of {value.bit_length()} bits"
