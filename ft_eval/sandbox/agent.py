@@ -5,6 +5,7 @@ ids, and passes answers on; it holds no expected value and judges none. It ends 
 container and dies takes it along. Before it serves it looks whether the container is what was asked for.
 """
 
+import contextlib
 import os
 import socket
 import sys
@@ -14,6 +15,7 @@ from queue import SimpleQueue
 from typing import BinaryIO
 
 from ft_eval.sandbox import messages
+from ft_eval.sandbox.box import kernel
 from ft_eval.sandbox.execution import execute
 from ft_eval.sandbox.records import Answer
 from ft_eval.sandbox.server import BoxServer, ServerError
@@ -23,6 +25,7 @@ _TIER = "docker"
 
 def main() -> None:
     """Serve one program after another until the input ends, or the fork server fails."""
+    kernel.control_process(kernel.PR_SET_DUMPABLE, 0)  # programs run under the same uid, and /proc is there
     asked: SimpleQueue[messages.Message] = SimpleQueue()
     said = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing but messages on the pipe
@@ -32,6 +35,8 @@ def main() -> None:
     except ServerError as error:
         messages.write(said, {"error": str(error)})
         return
+    with contextlib.suppress(OSError):
+        Path(__file__).parents[2].unlink()  # the archive this was imported from: a folder stays
     messages.write(said, {"walls": server.walls, "versions": server.versions})
     threading.Thread(target=_listen, args=(sys.stdin.buffer, asked), daemon=True).start()
     while _serve_one(server, asked, said):

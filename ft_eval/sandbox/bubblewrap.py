@@ -18,9 +18,9 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ft_eval.sandbox.box.view import DEVICES, readable_trees, system_links
+from ft_eval.sandbox.box.view import DEVICES, NUMPY_PARENT, binds, system_links
 
-CODE_ROOT, NUMPY_PARENT, WORK_DIR = "/run/ft-eval", "/run/ft-eval/numpy", "/tmp"  # noqa: S108 (the box's own, a tmpfs)
+CODE_ROOT, WORK_DIR = "/run/ft-eval", "/tmp"  # noqa: S108 (the box's own, a tmpfs)
 _SCRATCH_BYTES = 256 << 20
 """Of the box's tmpfs; one program may have less, which the server sees to."""
 _SANDBOX = Path(__file__).resolve().parent
@@ -34,17 +34,14 @@ def program() -> str | None:
 def command(bwrap: str, numpy_parent: str) -> list[str]:
     """Bubblewrap, its walls, and the interpreter to run in them; the interpreter's own arguments follow."""
     python = os.path.realpath(sys.executable)
-    binds = {tree: tree for tree in (*readable_trees(""), python)}
-    for name in ("numpy", "numpy.libs") if numpy_parent else ():  # wherever it lies, also under /tmp
-        if Path(numpy_parent, name).is_dir():
-            binds[f"{numpy_parent}/{name}"] = f"{NUMPY_PARENT}/{name}"
+    shown = binds(numpy_parent, NUMPY_PARENT) | {python: python}
     code = {str(_SANDBOX): f"{CODE_ROOT}/ft_eval/sandbox"}
     code[str(_SANDBOX.parent / "__init__.py")] = f"{CODE_ROOT}/ft_eval/__init__.py"
-    targets = [*binds.values(), *code.values()]
+    targets = [*shown.values(), *code.values()]
     return [
         *(bwrap, *_namespaces(), "--as-pid-1", "--die-with-parent", "--hostname", "box", "--tmpfs", "/"),
         *_words(("--perms", "0755", "--dir", folder) for folder in _parents([*targets, WORK_DIR, "/dev/null"])),
-        *_words(("--ro-bind", source, target) for source, target in (binds | code).items()),
+        *_words(("--ro-bind", source, target) for source, target in (shown | code).items()),
         *_words(("--symlink", target, link) for link, target in system_links().items()),
         *_words(("--dev-bind", device, device) for device in DEVICES if Path(device).exists()),
         *("--perms", "1777", "--size", str(_SCRATCH_BYTES), "--tmpfs", WORK_DIR),

@@ -13,13 +13,14 @@ import selectors
 import shutil
 import subprocess
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 from typing import NoReturn
 
 from ft_eval.sandbox import messages
 from ft_eval.sandbox.execution import Judge
-from ft_eval.sandbox.records import Calls, ExecutionResult
+from ft_eval.sandbox.records import Calls, ExecutionResult, Outcome
 from ft_eval.sandbox.server import ServerError
 
 IMAGE = "ft-eval-box"
@@ -103,15 +104,18 @@ class ContainerServer:
         """As `execution.execute`: the result, and whether the container is fit for another program."""
         seconds = _SPARE_SECONDS + _PATIENCE * _longest_seconds(calls)
         self._tell({"run": messages.from_calls(calls)})
+        num_right = 0
         while True:
             message = self._receive(seconds)
             try:
                 if "result" in message:
-                    return messages.to_result(message["result"]), message["is_fit"] is True
+                    return _checked(messages.to_result(message["result"]), calls, num_right), message["is_fit"] is True
                 answer = messages.to_answer(message["answer"])
             except (TypeError, KeyError, ValueError) as error:
                 raise ServerError(f"the container said what it never says: {error}") from error
-            self._tell({"go": judge(answer)})
+            is_right = judge(answer)
+            num_right += is_right
+            self._tell({"go": is_right})
 
     def kill(self) -> None:
         """End it now; whoever talks to it finds it gone. `close` it all the same."""
@@ -136,11 +140,18 @@ class ContainerServer:
 
     def _send_code(self) -> None:
         code = archive()
-        try:
-            self._to.write(len(code).to_bytes(4, "big") + code)
-            self._to.flush()
-        except OSError:
-            self._fail("the container did not start")
+        left, until = memoryview(len(code).to_bytes(4, "big") + code), time.monotonic() + _START_SECONDS
+        os.set_blocking(self._to.fileno(), False)  # a container that reads nothing must not hold us
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._to, selectors.EVENT_WRITE)
+            while left:
+                if not selector.select(max(0.0, until - time.monotonic())):
+                    raise ServerError(f"the container read nothing for {_START_SECONDS:.0f} s")
+                try:
+                    left = left[os.write(self._to.fileno(), left) :]
+                except OSError:
+                    self._fail("the container did not start")
+        os.set_blocking(self._to.fileno(), True)
 
     def _tell(self, message: messages.Message) -> None:
         try:
@@ -195,6 +206,13 @@ def archive() -> bytes:
         for path in (_PACKAGE / "__init__.py", _PACKAGE / "errors.py", *sorted((_PACKAGE / "sandbox").rglob("*.py"))):
             file.write(path, path.relative_to(_PACKAGE.parent))
     return found.getvalue()
+
+
+def _checked(result: ExecutionResult, calls: Calls, num_right: int) -> ExecutionResult:
+    """The result, unless it claims more than was seen: a program there may have spoken in the agent's place."""
+    if result.outcome is Outcome.PASSED and num_right != len(calls.inputs):
+        raise ServerError(f"the container says that a program passed of whose answers {num_right} were right")
+    return result
 
 
 def _longest_seconds(calls: Calls) -> float:

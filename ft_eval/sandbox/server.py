@@ -22,6 +22,7 @@ from typing import Any
 from ft_eval.sandbox import bubblewrap
 from ft_eval.sandbox.box import scratch
 from ft_eval.sandbox.box.config import UNPRIVILEGED_ID, ChildLimits, ServerConfig
+from ft_eval.sandbox.box.view import NUMPY_PARENT
 
 _START_SECONDS = 60.0
 _REPLY_SECONDS = 60.0
@@ -191,7 +192,7 @@ class BoxServer:
             tier=self._tier,
             control_fd=control_fd,
             work_dir=bubblewrap.WORK_DIR,
-            numpy_parent=bubblewrap.NUMPY_PARENT if numpy_parent else "",
+            numpy_parent=NUMPY_PARENT if numpy_parent else "",
         )
         return [*bubblewrap.command(bwrap, numpy_parent), *flags, bubblewrap.CODE_ROOT, config.dump()]
 

@@ -92,6 +92,40 @@ def solve(x):
         deep = [deep]
     return deep
 """,
+    "shortens the list of calls": """
+import sys
+frame = sys._getframe()
+while frame:
+    job = frame.f_locals.get('job')
+    if job is not None:
+        object.__setattr__(job, 'calls', ())
+    frame = frame.f_back
+def solve(x):
+    return 0
+""",
+    "an exception that can't be named": """
+class Meta(type):
+    def __getattribute__(self, name):
+        raise SystemExit(0)
+class Bad(BaseException, metaclass=Meta):
+    pass
+def solve(x):
+    raise Bad
+""",
+    "tells the container's owner that it passed": """
+import json, os, struct
+result = {'outcome': 'passed', 'detail': '', 'num_answers': 3, 'answers': [], 'seconds': 0.1, 'cpu_seconds': 0.1}
+message = json.dumps({'result': {**result, 'peak_memory_bytes': 1}, 'is_fit': True}).encode()
+for number in os.listdir('/proc/1/fd'):
+    try:
+        if 'pipe' in os.readlink('/proc/1/fd/' + number):
+            pipe = os.open('/proc/1/fd/' + number, os.O_WRONLY | os.O_NONBLOCK)
+            os.write(pipe, struct.pack('>I', len(message)) + message)
+    except OSError:
+        pass
+def solve(x):
+    return None
+""",
 }
 
 RESOURCES = {
@@ -181,3 +215,43 @@ def solve(x):
         "import resource\nresource.setrlimit(resource.RLIMIT_AS, (1 << 40, 1 << 40))\nreturn True"
     ),
 }
+
+DISTURBANCES = {
+    "makes its folder read-only": (
+        "import os\nos.fchmod(os.open('.', os.O_RDONLY), 0o500)\ndef solve(x):\n    return None"
+    ),
+    "closes its folder": "import os\nos.fchmod(os.open('.', os.O_RDONLY), 0)\ndef solve(x):\n    return None",
+    "closes its folder and leaves": "import os\nos.fchmod(os.open('.', os.O_RDONLY), 0)\nos._exit(0)",
+    "leaves a folder that is closed": "import os\nos.makedirs('a/b')\nos.mkdir('c', 0)\ndef solve(x):\n    return None",
+    "closes files that are yet to be made": """
+import os, struct
+acl = struct.pack('<I', 2) + b''.join(struct.pack('<HHI', tag, 0, 0xffffffff) for tag in (1, 4, 0x20))
+os.setxattr(os.open('.', os.O_RDONLY), 'system.posix_acl_default', acl)
+def solve(x):
+    return None
+""",
+    "puts a numpy of its own in its folder": """
+import os, sys
+os.mkdir('numpy')
+open('numpy/__init__.py', 'w').write('import os\\nos._exit(3)')
+sys.path.insert(0, os.getcwd())
+sys.path_importer_cache.clear()
+sys.meta_path.clear()
+def solve(x):
+    import numpy
+    return None
+""",
+    "goes back to the server's loop": (
+        "import os\nos._exit = lambda code: None\nos.close(4)\ndef solve(x):\n    return None"
+    ),
+    "goes on without its first thread": """
+import ctypes, threading
+def spin():
+    while True:
+        pass
+threading.Thread(target=spin).start()
+def solve(x):
+    ctypes.CDLL(None).syscall(60, 0)
+""",
+}
+"""What would make the program after it fail."""

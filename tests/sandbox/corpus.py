@@ -1,5 +1,6 @@
 """What the programs of the corpus are run with, and what none of them may change."""
 
+import contextlib
 import os
 import socket
 import tempfile
@@ -21,7 +22,17 @@ LIMITS = Limits(
     scratch_bytes=32 * MEBIBYTE,
     output_bytes=4 * MEBIBYTE,
 )
-FOLLOWER = "import os\ndef solve(x):\n    return 2 * x if os.listdir('.') == [] else 0"
+FOLLOWER = """
+import os
+def solve(x):
+    found = os.listdir('.')
+    with open('mine', 'w') as file:
+        file.write('1')
+    with open('mine') as file:
+        mine = file.read()
+    os.unlink('mine')
+    return 2 * x if found == [] and mine == '1' else 0
+"""
 
 
 def is_double(answer: Answer) -> bool:
@@ -42,6 +53,8 @@ def lay_out(outside: dict[str, object]) -> None:
     secret = Path(str(outside["secret"]))
     secret.write_text("secret")
     secret.chmod(0o666)
+    with contextlib.suppress(OSError):  # a file system without attributes
+        os.setxattr(secret, "user.token", b"secret")
 
 
 def state(outside: dict[str, object]) -> object:

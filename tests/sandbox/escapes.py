@@ -30,6 +30,10 @@ def attempt(body: str) -> str:
     return f"def attempt():\n{lines}\n{_GUARDED}"
 
 
+_OWN = "import importlib.util, os\nfile = os.open(importlib.util.find_spec('numpy').origin, os.O_RDONLY)\n"
+"""A file that may be read in every box, and that in ll is the user's own where an ordinary user has installed it."""
+_LIBC = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+
 SECRETS = {
     "reads a file": attempt("return 'secret' in open({secret!r}).read()"),
     "reads a file by a link": attempt(
@@ -60,6 +64,8 @@ def solve(x):
             return next(value for key, value in thing.items() if 'expect' in str(key))
 """,
     "imports the judge": attempt("import ft_eval.harness.code_judge\nreturn True"),
+    "reads an attribute": attempt("import os\nreturn b'secret' in os.getxattr({secret!r}, 'user.token')"),
+    "lists attributes": attempt("import os\nreturn 'user.token' in os.listxattr({secret!r})"),
     "changes root": attempt("import os\nos.chroot('/')\nreturn True"),
     "opens a file by handle": attempt(
         "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
@@ -74,8 +80,33 @@ FILES = {
     "renames a file": attempt("import os\nos.rename({secret!r}, {secret!r} + 'x')\nreturn True"),
     "truncates a file": attempt("import os\nos.truncate({secret!r}, 0)\nreturn True"),
     "truncates by reading": attempt("import os\nos.open({secret!r}, os.O_RDONLY | os.O_TRUNC)\nreturn True"),
-    "changes a mode": attempt("import os\nos.chmod({secret!r}, 0o777)\nreturn True"),
-    "changes a time": attempt("import os\nos.utime({secret!r}, (0, 0))\nreturn True"),
+    "changes a mode": attempt("import os\nos.chmod({secret!r}, 0o777)\nreturn os.stat({secret!r}).st_mode & 1 == 1"),
+    "changes a time": attempt("import os\nos.utime({secret!r}, (0, 0))\nreturn os.stat({secret!r}).st_mtime == 0"),
+    "changes a mode by a descriptor": attempt(
+        _OWN + "mode = os.fstat(file).st_mode & 0o7777\nos.fchmod(file, mode ^ 0o020)\n"
+        "changed = os.fstat(file).st_mode & 0o7777\nos.fchmod(file, mode)\nreturn changed != mode"
+    ),
+    "changes a time by a descriptor": attempt(
+        _OWN + "found = os.fstat(file)\nos.utime(file, (0, 0))\nchanged = os.fstat(file).st_mtime\n"
+        "os.utime(file, ns=(found.st_atime_ns, found.st_mtime_ns))\nreturn changed == 0"
+    ),
+    "changes an owner by a descriptor": attempt(_OWN + "os.fchown(file, os.getuid(), os.getgid())\nreturn True"),
+    "writes an attribute by a descriptor": attempt(
+        _OWN + "os.setxattr(file, 'user.ft_eval_test', b'x')\nos.removexattr(file, 'user.ft_eval_test')\nreturn True"
+    ),
+    "changes flags by a descriptor": attempt(
+        _OWN + "import fcntl\nflags = fcntl.ioctl(file, 0x80086601, bytes(8))\n"
+        "fcntl.ioctl(file, 0x40086602, flags)\nreturn True"
+    ),
+    "leases a file from its readers": attempt(
+        _OWN + "import fcntl\nfcntl.fcntl(file, 1024, fcntl.F_WRLCK)\nreturn True"
+    ),
+    "leases a file from its writers": attempt(
+        _OWN + "import fcntl\nfcntl.fcntl(file, 1024, fcntl.F_RDLCK)\nreturn True"
+    ),
+    "exchanges its working folder": attempt(
+        _LIBC + "import os\nos.mkdir('d')\nreturn libc.renameat2(-100, os.getcwd().encode(), -100, b'd', 2) == 0"
+    ),
     "changes the standard library": attempt("import os\nopen(os.__file__, 'a').write('#')\nreturn True"),
     "makes a device": attempt("import os\nos.mknod('dev', 0o020666, 1)\nreturn True"),
     "mounts": attempt("import ctypes\nreturn ctypes.CDLL(None).mount(b'none', b'/tmp', b'tmpfs', 0, b'') == 0"),
@@ -90,6 +121,20 @@ NETWORK = {
     "aims a pair elsewhere": attempt(
         "import socket\na, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)\nreturn True"
     ),
+    "asks for the machine's addresses": attempt("""
+import array, fcntl, socket, struct
+left, _ = socket.socketpair()
+room = array.array('B', bytes(4096))
+found = fcntl.ioctl(left.fileno(), 0x8912, struct.pack('iL', 4096, room.buffer_info()[0]))
+names = room.tobytes()[:struct.unpack('iL', found)[0]]
+return any(names[n:n + 16].strip(b'\\0') != b'lo' for n in range(0, len(names), 40))"""),
+    "asks for an interface's name": attempt(
+        "import fcntl, socket, struct\nleft, _ = socket.socketpair()\n"
+        "return bool(fcntl.ioctl(left.fileno(), 0x8910, struct.pack('16si20x', b'', 2)))"
+    ),
+    "passes a descriptor": attempt(
+        "import os, socket\nleft, right = socket.socketpair()\nsocket.send_fds(left, [b'x'], [0])\nreturn True"
+    ),
     "listens": attempt("import socket\nsocket.create_server(('127.0.0.1', 0))\nreturn True"),
     "looks up a name": attempt("import socket\nsocket.getaddrinfo('example.com', 80)\nreturn True"),
 }
@@ -97,6 +142,18 @@ NETWORK = {
 PROCESSES = {
     "forks": attempt("import os\nif os.fork() == 0:\n    os._exit(0)\nreturn True"),
     "bombs with forks": "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass",
+    "forks by the calls of another machine": attempt("""
+import ctypes, mmap
+code = bytes.fromhex('b802000000' 'cd80' 'c3')  # mov eax, 2 (fork of i386); int 0x80; ret
+room = mmap.mmap(-1, 4096, prot=7)
+room.write(code)
+call = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(room)))
+return call() > 0"""),
+    "forks by x32": attempt(_LIBC + "return libc.syscall(0x40000000 | 57) > 0"),
+    "forks by clone3": attempt(
+        _LIBC + "arguments = (ctypes.c_uint64 * 11)()\narguments[4] = 17\npid = libc.syscall(435, arguments, 88)\n"
+        "if pid == 0:\n    libc._exit(0)\nreturn pid > 0"
+    ),
     "leaves a daemon": attempt(
         "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(600)\nreturn True"
     ),
@@ -131,6 +188,10 @@ HARMLESS_ATTEMPTS = (
     "truncates by reading",
     "changes a mode",
     "changes a time",
+    "changes a mode by a descriptor",
+    "changes a time by a descriptor",
+    "changes an owner by a descriptor",
+    "passes a descriptor",
     "connects by TCP",
     "sends by UDP",
     "opens a Unix socket",

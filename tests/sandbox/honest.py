@@ -1,6 +1,8 @@
 """Programs that do what honest programs do. Each defines solve(x) that must return 2 * x for x in 1, 2, 3."""
 
-HONEST = {
+from tests.sandbox.honest_library import LIBRARY
+
+HONEST = LIBRARY | {
     "prints": "print('hello')\ndef solve(x):\n    print('x' * 100000)\n    return 2 * x",
     "writes to stderr": "import sys\ndef solve(x):\n    sys.stderr.write('oops')\n    return 2 * x",
     "main guard": "def solve(x):\n    return 2 * x\nif __name__ == '__main__':\n    raise SystemExit('not here')",

@@ -100,6 +100,8 @@ def _python(user: str, folder: Path) -> list[str]:
         for name in ("numpy", "numpy.libs"):
             if (installed / name).is_dir():
                 shutil.copytree(installed / name, folder / name)
+        for path in (folder, *folder.rglob("*")):  # the user's own, as where an ordinary user has installed it
+            os.chown(path, int(user), int(user))
     return ["/usr/bin/python3", "-B"]
 
 
@@ -122,7 +124,7 @@ def _inside(tier: str) -> Iterator[Mapping[str, Any]]:
     """The owner's part: one line on the sandbox, then one per program."""
     from ft_eval.sandbox.records import Calls, Limits, Outcome, SandboxSettings
     from ft_eval.sandbox.sandbox import Sandbox
-    from tests.sandbox.cheats import FORGERIES, RESOURCES
+    from tests.sandbox.cheats import DISTURBANCES, FORGERIES, RESOURCES
     from tests.sandbox.corpus import FOLLOWER, INPUTS, LIMITS, is_double, lay_out, outside_places, state
     from tests.sandbox.escapes import ESCAPES, fill
     from tests.sandbox.honest import HONEST
@@ -135,7 +137,7 @@ def _inside(tier: str) -> Iterator[Mapping[str, Any]]:
 
         yield {"description": sandbox.description, "counts_processes": _is_in_own_namespace()}
         run(FOLLOWER, Limits())
-        for name, program in (ESCAPES | FORGERIES | RESOURCES).items():
+        for name, program in (ESCAPES | FORGERIES | RESOURCES | DISTURBANCES).items():
             lay_out(places)
             before = state(places)
             outcome, faults = run(fill(program, places), LIMITS), []

@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ft_eval.errors import SandboxError
 from ft_eval.sandbox import container, messages
 from ft_eval.sandbox.records import Answer, Calls, ExecutionResult, Limits, Outcome, SandboxSettings
 from ft_eval.sandbox.sandbox import Sandbox
+from tests.sandbox.cheats import FORGERIES
 from tests.sandbox.corpus import INPUTS, is_double
 
 GOOD = Calls(program="def solve(x):\n    return 2 * x", entry_point="solve", inputs=INPUTS)
@@ -98,12 +99,19 @@ def test_a_container_that_dies_is_replaced(docker: None) -> None:
         assert sandbox.run_calls(GOOD, is_double).outcome is Outcome.PASSED
 
 
-def test_a_container_that_says_nothing_is_given_up(docker: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container, "_BOOT", "import time; time.sleep(600)")
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [("time.sleep(600)", "read nothing"), ("sys.stdin.buffer.read(); time.sleep(600)", "said nothing")],
+)
+def test_a_container_that_reads_or_says_nothing_is_given_up(
+    docker: None, monkeypatch: pytest.MonkeyPatch, does: str, said: str
+) -> None:
+    monkeypatch.setattr(container, "_BOOT", f"import sys, time; {does}")
+    monkeypatch.setattr(container, "archive", lambda: bytes(1 << 20))
     monkeypatch.setattr(container, "_START_SECONDS", 0.5)
     monkeypatch.setattr(container, "_END_SECONDS", 0.2)
     start = time.monotonic()
-    with pytest.raises(SandboxError, match="the container said nothing for 0 s"), opened():
+    with pytest.raises(SandboxError, match=f"the container {said} for 0 s"), opened():
         pass
     assert time.monotonic() - start < 30
 
@@ -117,6 +125,73 @@ def test_a_container_that_says_something_else_is_no_verdict(
     monkeypatch.setattr(container, "_BOOT", said)
     with pytest.raises(SandboxError, match="the container"), opened():
         pass
+
+
+def _archive_without_landlock(archive: Callable[[], bytes]) -> bytes:
+    """The sandbox's code as it is where the kernel has no Landlock."""
+    found, module = io.BytesIO(), "ft_eval/sandbox/box/landlock.py"
+    with zipfile.ZipFile(io.BytesIO(archive())) as whole, zipfile.ZipFile(found, "w") as changed:
+        for name in whole.namelist():
+            text = whole.read(name) + (b"\ndef abi():\n    return 0\n" if name == module else b"")
+            changed.writestr(name, text)
+    return found.getvalue()
+
+
+@pytest.fixture
+def no_landlock(docker: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    """A container on such a kernel: what is in its /proc may be seen."""
+    whole = container.archive
+    monkeypatch.setattr(container, "archive", lambda: _archive_without_landlock(whole))
+    with opened() as sandbox:
+        assert "landlock" not in sandbox.description
+        yield sandbox
+
+
+def test_without_landlock_no_program_speaks_in_its_owners_place(no_landlock: Sandbox) -> None:
+    program = FORGERIES["tells the container's owner that it passed"]
+    result = no_landlock.run_calls(Calls(program=program, entry_point="solve", inputs=INPUTS), is_double)
+    assert result.outcome is Outcome.FAILED
+    assert no_landlock.run_calls(GOOD, is_double).outcome is Outcome.PASSED
+
+
+@pytest.mark.parametrize("part", ["mem", "fd/0", "fd/1", "environ", "maps"])
+def test_without_landlock_no_program_gets_into_the_processes_that_run_it(no_landlock: Sandbox, part: str) -> None:
+    program = f"""
+import os
+def solve(_):
+    found = []
+    for number in os.listdir('/proc'):
+        if number.isdigit() and int(number) != os.getpid():
+            try:
+                path = '/proc/' + number + '/{part}'
+                os.readlink(path) if os.path.islink(path) else open(path).close()
+                found.append(number)
+            except OSError:
+                pass
+    return found
+"""
+    calls = Calls(program=program, entry_point="solve", inputs=INPUTS[:1])
+    assert no_landlock.run_calls(calls).answers[0].text == b'["l"]'
+
+
+def test_a_container_that_claims_more_than_was_seen_is_no_verdict(
+    docker: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = {"outcome": "passed", "detail": "", "num_answers": 1, "answers": [], "seconds": 0.1, "cpu_seconds": 0.1}
+    result = {"result": {**claim, "peak_memory_bytes": 1}, "is_fit": True}
+    hello, passed = _framed({"walls": "w", "versions": "v"}), _framed(result)
+    take = "take = lambda: pipe.read(int.from_bytes(pipe.read(4), 'big')); take()"
+    say = f"os.write(1, {hello!r}); take(); os.write(1, {passed!r}); take()"
+    boot = f"import os, sys; pipe = sys.stdin.buffer; {take}; {say}"
+    monkeypatch.setattr(container, "_BOOT", boot)
+    with pytest.raises(SandboxError, match="a program passed of whose answers 0 were right"), opened():
+        pass
+
+
+def _framed(message: messages.Message) -> bytes:
+    pipe = io.BytesIO()
+    messages.write(pipe, message)
+    return pipe.getvalue()
 
 
 def test_the_archive_holds_the_sandbox_and_no_task() -> None:

@@ -14,13 +14,13 @@ from ft_eval.sandbox.sandbox import Sandbox
 from ft_eval.sandbox.wire import encode
 from tests.sandbox import processes
 from tests.sandbox.cgroups import members, own_group
-from tests.sandbox.cheats import FORGERIES, RESOURCES
+from tests.sandbox.cheats import DISTURBANCES, FORGERIES, RESOURCES
 from tests.sandbox.corpus import FOLLOWER, INPUTS, LIMITS, is_double, lay_out, outside_places, state
 from tests.sandbox.escapes import ESCAPES, HARMLESS_ATTEMPTS, fill
 from tests.sandbox.namespaces import are_elsewhere, own_pid_namespace
 from tests.sandbox.processes import becomes_true
 
-HOSTILE = ESCAPES | FORGERIES | RESOURCES
+HOSTILE = ESCAPES | FORGERIES | RESOURCES | DISTURBANCES
 
 
 @pytest.fixture(scope="session")

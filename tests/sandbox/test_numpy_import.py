@@ -1,12 +1,16 @@
 """A program finds the same NumPy whether it names it or not, and whoever ran before it: in every tier."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from ft_eval.errors import SandboxError
+from ft_eval.sandbox import server
 from ft_eval.sandbox.records import Calls, Outcome, SandboxSettings
 from ft_eval.sandbox.sandbox import Sandbox
 from ft_eval.sandbox.wire import encode
+from tests.sandbox import fake_numpy
 
 NAMED = "import numpy\n"
 UNNAMED = "numpy = __import__('num' + 'py')\n"
@@ -49,3 +53,52 @@ def test_loading_numpy_leaves_no_trace_in_the_environment(fresh: Sandbox) -> Non
     expected = _answer(fresh, environment)
     assert _answer(fresh, NAMED + environment) == expected
     assert _answer(fresh, UNNAMED + environment) == expected
+
+
+def _with_numpy_of(tier: str, parent: str, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    monkeypatch.setattr(server, "_numpy_parent", lambda: parent)
+    return Sandbox(SandboxSettings(tier=tier))
+
+
+@pytest.fixture(params=["ns", "ll"])
+def tier(request: pytest.FixtureRequest) -> str:
+    """A tier whose server sees more of this machine than its programs do."""
+    try:
+        with Sandbox(SandboxSettings(tier=request.param)):
+            return str(request.param)
+    except SandboxError as error:
+        pytest.skip(f"no {request.param} tier here: {error}")
+
+
+def test_a_numpy_that_needs_what_lies_behind_the_walls_is_imported_in_front_of_them(
+    tier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "library").write_text("needed")
+    parent = fake_numpy.make(tmp_path / "packages", f"open({str(tmp_path / 'library')!r}).close()")
+    with _with_numpy_of(tier, parent, monkeypatch) as opened:
+        assert "numpy 9.9" in opened.description
+        program = "import numpy\ndef solve(_):\n    return numpy.__version__"
+        assert _answer(opened, program) == b'"9.9"'
+        assert _answer(opened, program.replace("import numpy", UNNAMED)) == b'"9.9"'
+
+
+def test_a_numpy_that_cannot_be_imported_is_told_before_anything_runs(
+    tier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = fake_numpy.make(tmp_path, "raise KeyError('broken')")
+    with (
+        pytest.raises(SandboxError, match="NumPy can't be imported for programs: KeyError: 'broken'"),
+        _with_numpy_of(tier, parent, monkeypatch),
+    ):
+        pass
+
+
+def test_a_numpy_that_lies_under_the_temporary_folder_is_whole(
+    tier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.chmod(0o755)
+    with _with_numpy_of(tier, fake_numpy.make(tmp_path), monkeypatch) as opened:
+        late = "def solve(_):\n    import {name}.extra\n    return {name}.extra.VALUE"
+        unnamed = "import importlib\ndef solve(_):\n    return importlib.import_module('num' + 'py.extra').VALUE"
+        assert _answer(opened, unnamed) == b"7"
+        assert _answer(opened, late.format(name="numpy")) == b"7"

@@ -16,19 +16,17 @@ FIRST_FREE_FD = 5
 _MAX_DESCRIPTORS = 1 << 20
 
 
-def live(
-    walls: confine.Walls, limits: ChildLimits, scratch_dir: str, kept: tuple[int, ...], descriptors: list[int]
-) -> NoReturn:
+def live(walls: confine.Walls, limits: ChildLimits, descriptors: list[int]) -> NoReturn:
     """The whole life of the calling process. `descriptors` are the job's (to read) and the answers' (to write).
 
-    It keeps descriptors 0 to 2, the answers', and those in `kept`.
+    It keeps descriptors 0 to 2, the answers', and those in `walls.kept`.
     """
     try:
         _put_in_place(descriptors)
         job = driver.Job.load(_read_job(), limits.digest_bytes)
-        confine.enter(walls, limits, scratch_dir)
+        confine.enter(walls, limits)
         os.dup2(1, 2)  # the server's is where it says what went wrong; the null device is what a program gets
-        _close_all_but(kept)
+        _close_all_but(walls.kept)
         driver.run(job, ANSWER_FD)
     except BaseException as error:  # noqa: BLE001 (the last word of a process that is about to end)
         os.write(2, f"{type(error).__name__}: {error}\n".encode())

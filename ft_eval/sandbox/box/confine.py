@@ -17,7 +17,8 @@ from ft_eval.sandbox.box.config import UNPRIVILEGED_ID, ChildLimits
 
 _MEBIBYTE = 1 << 20
 _STACK_BYTES = 64 * _MEBIBYTE
-_NUM_DESCRIPTORS = 256
+_NUM_DESCRIPTORS = 64
+"""A file that is removed while it is open is not counted in the scratch folder: so many of them there may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +38,18 @@ class Walls:
     """Whether the server runs as root, so that each child must drop its uid (tier ns)."""
     server_pidfd: int = -1
     """The server's own, by which a child sees whether it still lives."""
+    scratch_dir: str
+    """Where a child's temporary files go: a tmpfs is mounted here (ns), or the folder itself is used."""
+    kept: tuple[int, ...] = ()
+    """Descriptors that children need for imports (tier ll as root), in ascending order."""
 
 
-def enter(walls: Walls, limits: ChildLimits, scratch: str) -> None:
+def enter(walls: Walls, limits: ChildLimits) -> None:
     """Confine the calling process for good. Raises OSError when any wall can't be put up.
 
     Descriptors stay open, those of `walls` and new ones.
     """
+    scratch = walls.scratch_dir
     owner = UNPRIVILEGED_ID if walls.is_root else os.geteuid()
     if walls.tier == "ns":
         namespaces.mount_scratch(scratch, limits.scratch_bytes, owner)

@@ -5,7 +5,7 @@ but that user. The server enters once; each child gets its own PID and mount nam
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 from ft_eval.sandbox.box import kernel
@@ -17,10 +17,15 @@ _SERVER_FLAGS = kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC |
 _QUIET = kernel.MS_NOSUID | kernel.MS_NODEV
 
 
-def enter(root: str, trees: Iterable[str]) -> None:
-    """Move the calling process into new namespaces whose root shows `trees` read-only. Raises OSError, which says how.
+def enter(root: str, binds: Mapping[str, str]) -> None:
+    """Move the calling process into new namespaces whose root shows some trees, read-only, and nothing else.
 
-    `root` is an empty folder to build on; the caller's own view of it does not change.
+    Args:
+        root: an empty folder to build on; the caller's own view of it does not change.
+        binds: a tree's path here to its path there.
+
+    Raises:
+        OSError: which says how.
     """
     uid, gid = os.geteuid(), os.getegid()
     kernel.unshare(_SERVER_FLAGS | (kernel.CLONE_NEWUSER if uid else 0))
@@ -28,8 +33,8 @@ def enter(root: str, trees: Iterable[str]) -> None:
         _map_to_itself(uid, gid)
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("tmpfs", root, "tmpfs", _QUIET, "size=1m,mode=755")
-    for tree in (*trees, *DEVICES):
-        _bind(tree, root)
+    for tree, place in (*binds.items(), *((device, device) for device in DEVICES)):
+        _bind(tree, Path(root + place))
     for link, target in system_links().items():
         Path(root + link).symlink_to(target)
     for folder in ("/tmp", "/proc", "/etc"):  # noqa: S108 (the box's own /tmp, not the host's)
@@ -51,10 +56,9 @@ def _map_to_itself(uid: int, gid: int) -> None:
     Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1", encoding="ascii")
 
 
-def _bind(tree: str, root: str) -> None:
+def _bind(tree: str, target: Path) -> None:
     if not Path(tree).exists():
         return
-    target = Path(root + tree)
     if Path(tree).is_dir():
         target.mkdir(parents=True, exist_ok=True)
     else:

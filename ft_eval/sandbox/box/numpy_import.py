@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import ModuleType
 
@@ -54,10 +54,32 @@ def offer(parent: str) -> None:
         sys.meta_path.append(_Finder(parent))
 
 
+def is_importable(parent: str, behind: Callable[[], object]) -> bool:
+    """Whether NumPy can be imported by a process that has put itself behind some walls: one of its own, in passing.
+
+    Args:
+        parent: as in `offer`, seen from there; empty where it has been offered.
+        behind: puts that process there.
+    """
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            behind()
+            offer(parent)
+            status = 0 if load() or "numpy" in sys.modules else 1
+        finally:
+            os._exit(status)
+    return os.waitpid(pid, 0)[1] == 0
+
+
 def load() -> bool:
-    """Import NumPy now, if it is offered. False where that changed nothing. Raises ImportError."""
+    """Import NumPy now, if it is offered; False where that changed nothing. Raises ImportError, for whatever error."""
     if "numpy" in sys.modules or not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         return False
-    for name in ("numpy", *_SUBMODULES):
-        importlib.import_module(name)
+    try:
+        for name in ("numpy", *_SUBMODULES):
+            importlib.import_module(name)
+    except Exception as error:
+        raise ImportError(f"NumPy can't be imported for programs: {type(error).__name__}: {error}") from error
     return True

@@ -4,8 +4,10 @@ A program may nest folders deeper than a path is long and take its own rights aw
 a link. Knows nothing of what runs.
 """
 
+import contextlib
 import os
 import stat
+from pathlib import Path
 
 MAX_ENTRIES = 2_000
 _BLOCK_BYTES = 4096
@@ -33,6 +35,8 @@ def is_over(folder: str, limit_bytes: int) -> bool:
 
 def empty(folder: str) -> None:
     """Remove everything in the folder, walking by descriptors so that depth does not matter. Raises OSError."""
+    with contextlib.suppress(PermissionError):  # a mount of somebody else's, which a program could not change either
+        Path(folder).chmod(stat.S_IRWXU)
     here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     names: list[str] = []
     pending = [_remove_files(here)]

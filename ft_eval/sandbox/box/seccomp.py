@@ -3,7 +3,7 @@
 A deny-list with a ceiling: Python and NumPy use too many calls, and too different ones from libc to libc, for a list of
 what is allowed; calls newer than the table answer ENOSYS. A refused call answers EPERM and the program goes on. Another
 architecture's calls (32-bit, x32) kill it. Knows nothing of files: that is Landlock's and the mount namespace's part,
-but what Landlock does not guard (chmod, utime, xattr, O_TRUNC on old kernels) is refused here.
+but what Landlock does not guard (modes, times, owners, attributes, leases, O_TRUNC on old kernels) is not done here.
 """
 
 import ctypes
@@ -12,7 +12,14 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 
 from ft_eval.sandbox.box.kernel import PR_SET_SECCOMP, control_process
-from ft_eval.sandbox.box.syscall_table import DECIDED_TABLE, DENIED_TABLE, NEWEST_KNOWN, numbers
+from ft_eval.sandbox.box.syscall_table import (
+    DECIDED_TABLE,
+    DENIED_TABLE,
+    IGNORED_TABLE,
+    NEWEST_KNOWN,
+    UNSUPPORTED_TABLE,
+    numbers,
+)
 
 Instruction = tuple[int, int, int, int]
 """Code, jump if true, jump if false, operand: `struct sock_filter`."""
@@ -30,10 +37,11 @@ _OWN_PID = 0x5EC0C0DE
 
 _CLONE_THREAD, _CLONE_NEW_ANYTHING = 0x00010000, 0x7E020080
 _O_TRUNC, _O_ACCMODE = 0o1000, 0o3
-_OWNER_COMMANDS = (8, 10, 15, 1026, 1031)
-"""fcntl: F_SETOWN, F_SETSIG, F_SETOWN_EX (a signal to anyone by way of a descriptor), F_NOTIFY, F_SETPIPE_SZ."""
-_TERMINAL_COMMANDS = (0x8901, 0x8902, 0x5412, 0x541C)
-"""ioctl: FIOSETOWN, SIOCSPGRP, TIOCSTI, TIOCLINUX."""
+_OUTWARD_COMMANDS = (8, 10, 15, 1024, 1026, 1031)
+"""fcntl: F_SETOWN, F_SETSIG, F_SETOWN_EX (a signal to anyone by way of a descriptor), F_SETLEASE (keeps others from a
+file that is merely read here), F_NOTIFY, F_SETPIPE_SZ."""
+_DEVICE_COMMANDS = (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
+"""ioctl: TCGETS, TCGETS2, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
 _PROCESS_OPTIONS = (3, 15, 16, 23, 41, 42, 0x53564D41)
 """prctl: get dumpable, set and get name, read a bounding capability, THP set and get, PR_SET_VMA."""
 
@@ -47,7 +55,7 @@ def assemble(machine: str) -> bytes:
     instructions = (
         *_prologue(machine),
         *_decided(numbers(DECIDED_TABLE, machine)),
-        *_denied(sorted(numbers(DENIED_TABLE, machine).values())),
+        *_answered(_answers(machine)),
         _return(_ALLOW),
     )
     return b"".join(_pack(instruction) for instruction in instructions)
@@ -113,11 +121,10 @@ def _decided(known: Mapping[str, int]) -> list[Instruction]:
         "prctl": lambda: _only(0, _PROCESS_OPTIONS),
         "socketpair": _socketpair,
         "sendto": lambda: [_argument(4), (_IF_EQUAL, 1, 0, 0), _DENY, *_only(4, (0,), high=True)],
-        "fcntl": lambda: _all_but(1, _OWNER_COMMANDS),
-        "ioctl": lambda: _all_but(1, _TERMINAL_COMMANDS),
+        "fcntl": lambda: _all_but(1, _OUTWARD_COMMANDS),
+        "ioctl": lambda: _only(1, _DEVICE_COMMANDS),
         "open": lambda: _no_truncation_by_readers(1),
         "openat": lambda: _no_truncation_by_readers(2),
-        "utimensat": lambda: [_argument(1), (_IF_EQUAL, 1, 0, 0), _DENY, *_only(1, (0,), high=True)],
     }
     program: list[Instruction] = []
     for name, call in known.items():
@@ -168,15 +175,21 @@ def _no_truncation_by_readers(index: int) -> list[Instruction]:
     ]
 
 
-def _denied(calls: Sequence[int]) -> list[Instruction]:
-    """Deny ascending runs of numbers. A number below a run is in none, so the common low numbers are through early."""
+def _answers(machine: str) -> Mapping[int, Instruction]:
+    """Call to answer, for the calls that are answered without being made."""
+    tables = {DENIED_TABLE: _DENY, IGNORED_TABLE: _return(_ERRNO), UNSUPPORTED_TABLE: _return(_ERRNO | errno.ENOTSUP)}
+    return {call: answer for table, answer in tables.items() for call in numbers(table, machine).values()}
+
+
+def _answered(answers: Mapping[int, Instruction]) -> list[Instruction]:
+    """Runs of numbers with one answer, ascending. What is below a run is in none: the low numbers are through early."""
     runs: list[list[int]] = []
-    for call in calls:
-        if runs and call == runs[-1][1] + 1:
+    for call in sorted(answers):
+        if runs and call == runs[-1][1] + 1 and answers[call] == answers[runs[-1][0]]:
             runs[-1][1] = call
         else:
             runs.append([call, call])
     program: list[Instruction] = []
     for low, high in runs:
-        program += [(_IF_AT_LEAST, 1, 0, low), _return(_ALLOW), (_IF_GREATER, 1, 0, high), _DENY]
+        program += [(_IF_AT_LEAST, 1, 0, low), _return(_ALLOW), (_IF_GREATER, 1, 0, high), answers[low]]
     return program

@@ -18,6 +18,8 @@ _SYSTEM = (
 )
 _SYSTEM_LINKS = ("/lib", "/lib32", "/lib64")
 """Links into /usr on a merged system, folders of their own elsewhere."""
+NUMPY_PARENT = "/run/ft-eval/numpy"
+"""Where NumPy lies in a box with a root of its own, wherever it lies outside, also under /tmp."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 
 
@@ -29,6 +31,15 @@ def readable_trees(numpy_parent: str) -> tuple[str, ...]:
     wanted += [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder.startswith("/")]
     real = sorted({os.path.realpath(path) for path in wanted if Path(path).exists()} - {"/"})
     return tuple(path for path in real if not any(path.startswith(f"{other}/") for other in real))
+
+
+def binds(numpy_parent: str, numpy_place: str) -> dict[str, str]:
+    """What a root of its own shows: a tree's path here to its path there, with NumPy in the folder `numpy_place`."""
+    if numpy_place == numpy_parent:
+        return {tree: tree for tree in readable_trees(numpy_parent)}
+    names = [name for name in ("numpy", "numpy.libs") if numpy_parent and Path(numpy_parent, name).is_dir()]
+    moved = {f"{numpy_parent}/{name}": f"{numpy_place}/{name}" for name in names}
+    return {tree: tree for tree in readable_trees("")} | moved
 
 
 def system_links() -> dict[str, str]:

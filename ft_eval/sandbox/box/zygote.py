@@ -22,27 +22,13 @@ import resource
 import select
 import signal
 import socket
-import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from ft_eval.sandbox.box import (
-    child,
-    confine,
-    kernel,
-    landlock,
-    namespaces,
-    numpy_import,
-    reach,
-    scratch,
-    seccomp,
-    view,
-)
+from ft_eval.sandbox.box import child, confine, kernel, namespaces, numpy_import, scratch, walls
 from ft_eval.sandbox.box.config import ChildLimits, ServerConfig
-from ft_eval.sandbox.box.syscall_table import architecture
 
 _limits = functools.lru_cache(maxsize=8)(ChildLimits.load)
 _set_signal = importlib.import_module("_signal").signal
@@ -56,10 +42,6 @@ _MAX_MESSAGE_BYTES = 1 << 16
 class _Server:
     control: socket.socket
     walls: confine.Walls
-    scratch_dir: str
-    """Where a child's temporary files go: a tmpfs is mounted here (ns), or the folder itself is used."""
-    kept: tuple[int, ...]
-    """Descriptors that children need for imports (tier ll as root), in ascending order."""
     fork: Callable[[], tuple[int, int]]
     """(pid, pidfd) in the server, (0, -1) in the child. Raises OSError."""
 
@@ -69,17 +51,19 @@ def main(config_text: str) -> None:
     config = ServerConfig.load(config_text)
     control = _reserve_descriptors(config.control_fd)
     signal.signal(signal.SIGTERM, _leave)
-    _die_with_owner(config.tier)
+    walls.die_with_owner(config.tier)
     kernel.control_process(kernel.PR_SET_NAME, b"ft-eval-box")
     _be_first_to_go()
-    numpy_import.offer(config.numpy_parent)
     try:
-        server = _put_up_walls(config, control)
-    except OSError as error:
-        _tell(control, {"error": str(error)})
+        up = walls.put_up(config)
+    except (OSError, ImportError) as error:
+        _tell(control, {"error": " ".join(str(error).split())})
         return
-    hello = json.dumps({"walls": _describe(server.walls), "python": platform.python_version()}).encode()
-    socket.send_fds(control, [hello], [server.walls.server_pidfd])
+    hello = json.dumps({"walls": walls.describe(up), "python": platform.python_version()}).encode()
+    socket.send_fds(control, [hello], [up.server_pidfd])
+    server = _Server(
+        control=control, walls=up, fork=kernel.forker(namespaces.CHILD_FLAGS) if up.tier == "ns" else _fork
+    )
     _settle()
     try:
         while _serve_one(server):
@@ -93,11 +77,6 @@ def _settle() -> None:
     random.seed(0)
     gc.collect()
     gc.freeze()
-
-
-def _die_with_owner(tier: str) -> None:
-    """End when the owner does. Inside bubblewrap this is process 1, with which everything in the box ends at once."""
-    kernel.control_process(kernel.PR_SET_PDEATHSIG, signal.SIGKILL if tier == "bwrap" else signal.SIGTERM)
 
 
 def _leave(_number: int, _frame: object) -> NoReturn:
@@ -136,93 +115,21 @@ def _be_first_to_go() -> None:
         return
 
 
-def _put_up_walls(config: ServerConfig, control: socket.socket) -> _Server:
-    trees = view.readable_trees(config.numpy_parent)
-    abi = landlock.abi() if config.tier != "none" else 0
-    machine = architecture() if config.tier != "none" else None
-    scratch_dir, ruleset, is_root = config.work_dir, -1, False
-    kept: tuple[int, ...] = ()
-    rules: tuple[landlock.Rule, ...] = ()
-    if config.tier == "ns":
-        namespaces.enter(config.work_dir, trees)
-        rules = landlock.hold(abi, read=("/",), write=view.DEVICES) if abi else ()
-        scratch_dir, is_root = "/tmp", os.geteuid() == 0  # noqa: S108 (a tmpfs of the child's own)
-    elif config.tier != "none":  # the caller's own namespaces, or walls that somebody else has put up
-        _require(config.tier, abi, machine)
-        if abi:
-            ruleset = landlock.create(abi)
-            landlock.add(ruleset, landlock.hold(abi, read=trees, write=(config.work_dir, *view.DEVICES)))
-        kept = _give_up_root(config.tier, (*trees, config.numpy_parent))
-    _tidy(scratch_dir)
-    syscall_filter = seccomp.assemble(machine) if machine else b""
-    walls = confine.Walls(
-        tier=config.tier,
-        landlock_abi=abi,
-        ruleset=ruleset,
-        rules=rules,
-        syscall_filter=syscall_filter,
-        is_root=is_root,
-        server_pidfd=os.pidfd_open(os.getpid()),
-    )
-    fork = kernel.forker(namespaces.CHILD_FLAGS) if config.tier == "ns" else _fork
-    return _Server(control=control, walls=walls, scratch_dir=scratch_dir, kept=kept, fork=fork)
-
-
-def _tidy(scratch_dir: str) -> None:
-    """What a program finds: an environment, arguments and a search path that say nothing of this machine's owner."""
-    for name in list(os.environ):
-        if name not in {"LANG", "PATH", "TZ"}:
-            del os.environ[name]
-    os.environ.update(HOME=scratch_dir, TMPDIR=scratch_dir)
-    sys.argv[:] = sys.orig_argv[:] = ["solution"]
-    tempfile.tempdir = scratch_dir
-
-
-def _require(tier: str, abi: int, machine: str | None) -> None:
-    """Landlock is the only wall of ll, and an inner one of bwrap and docker. The filter is never done without."""
-    if not abi and tier == "ll":
-        raise OSError("this kernel has no Landlock (5.13 or newer with landlock in its lsm list)")
-    if machine is None:
-        raise OSError(f"no system call table for this processor ({os.uname().machine})")
-
-
-def _give_up_root(tier: str, folders: tuple[str, ...]) -> tuple[int, ...]:
-    if os.geteuid() != 0:
-        return ()
-    numpy_import.load()  # while it can be got at
-    held = reach.hold(folder for folder in folders if folder)
-    confine.become_nobody()
-    _die_with_owner(tier)  # a change of uid clears it
-    return tuple(sorted(reach.reroute(held)))
-
-
-def _describe(walls: confine.Walls) -> str:
-    outer = {"ns": "namespaces", "none": "no isolation", "bwrap": "bubblewrap", "docker": "container"}
-    parts = [outer[walls.tier]] if walls.tier in outer else []
-    if walls.tier == "ns" and not walls.is_root:
-        parts = ["namespaces (user)"]
-    if walls.landlock_abi:
-        parts.append(f"landlock {walls.landlock_abi}")
-    if walls.syscall_filter:
-        parts.append("seccomp")
-    return "+".join([*parts, "rlimits"])
-
-
 def _serve_one(server: _Server) -> bool:
     """Take one job to its end. False when the owner has hung up."""
     text, descriptors, _, _ = socket.recv_fds(server.control, _MAX_MESSAGE_BYTES, 2)
     if not text or len(descriptors) != 2:
         return False
     limits = _limits(text)
-    if limits.uses_numpy and numpy_import.load():
-        _settle()
     try:
+        if limits.uses_numpy and numpy_import.load():
+            _settle()
         pid, pidfd = server.fork()
         if pid == 0:
             _set_signal(_SIGTERM, _DEFAULT)
-            child.live(server.walls, limits, server.scratch_dir, server.kept, descriptors)
-    except OSError as error:
-        _tell(server.control, {"error": str(error)})
+            child.live(server.walls, limits, descriptors)
+    except (OSError, ImportError) as error:
+        _tell(server.control, {"error": " ".join(str(error).split())})
         return True
     finally:
         for descriptor in descriptors:
@@ -230,7 +137,7 @@ def _serve_one(server: _Server) -> bool:
     socket.send_fds(server.control, [json.dumps({"pid": pid}).encode()], [pidfd])
     is_owner_there = _wait(server, pid, pidfd, limits)
     if server.walls.tier != "ns":
-        scratch.empty(server.scratch_dir)
+        scratch.empty(server.walls.scratch_dir)
     return is_owner_there
 
 
@@ -252,7 +159,7 @@ def _wait(server: _Server, pid: int, pidfd: int, limits: ChildLimits) -> bool:
             break
         if server.control.fileno() in ready:  # nothing is said while a job runs: this is the end of file
             is_owner_there = False
-        if not is_owner_there or (is_watched and scratch.is_over(server.scratch_dir, limits.scratch_bytes)):
+        if not is_owner_there or (is_watched and scratch.is_over(server.walls.scratch_dir, limits.scratch_bytes)):
             is_over = is_owner_there
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             poller.unregister(server.control)
