@@ -12,7 +12,7 @@ from threading import Lock
 
 from ft_eval.errors import SandboxError
 from ft_eval.harness.code_data import Problem
-from ft_eval.harness.code_judge import SAME_SET, NeedsWholeAnswerError, TestSetJudge
+from ft_eval.harness.code_judge import EQUAL, EXACT, SAME_SET, NeedsWholeAnswerError, TestSetJudge
 from ft_eval.sandbox.records import GIBIBYTE, MEBIBYTE, Answer, Calls, ExecutionResult, Limits, Outcome
 from ft_eval.sandbox.sandbox import Sandbox
 
@@ -23,6 +23,8 @@ _OPAQUE = b'["o",'
 """How a value begins on the wire that is equal to none: see `sandbox.wire`."""
 _MAX_WHOLE_BYTES = 16 * MEBIBYTE
 """No longer foreign text is parsed, whatever the reference answers: parsed, it takes twenty times as much memory."""
+_MAX_WHOLE_SETS, _WHOLE_BYTES = 8, 256 * MEBIBYTE
+"""References' whole answers are kept for so many test sets and bytes: samples of one problem come together."""
 _LONGEST_FLOAT = 8
 """How many times longer a float may be written than an equal or close one."""
 
@@ -64,6 +66,7 @@ class ScoreBook:
     def __init__(self) -> None:
         self._scores: dict[tuple[Problem, str], Future[CodeScore]] = {}
         self.test_sets: dict[Problem, tuple[_TestSet, ...]] = {}
+        self._whole: dict[tuple[Problem, str], _TestSet] = {}
         self._locks: defaultdict[Problem, Lock] = defaultdict(Lock)
         self._lock = Lock()
 
@@ -92,6 +95,18 @@ class ScoreBook:
                 mine.set_exception(error)
                 raise
         return found.result()
+
+    def whole(self, problem: Problem, name: str, run: Callable[[], _TestSet]) -> _TestSet:
+        """A test set with whole answers, or else what `run` finds. Those used last are kept, within bounds."""
+        with self.lock(problem):
+            with self._lock:
+                found = self._whole.pop((problem, name), None)
+            found = found or run()
+            with self._lock:
+                self._whole[(problem, name)] = found
+                while len(self._whole) > _MAX_WHOLE_SETS or sum(map(_num_bytes, self._whole.values())) > _WHOLE_BYTES:
+                    del self._whole[next(iter(self._whole))]
+            return found
 
     def reference_seconds(self, problem: Problem) -> float:
         """See `CodeScorer.reference_seconds`."""
@@ -147,16 +162,20 @@ class CodeScorer:
         calls = _calls(problem, program, test_set.inputs, self._limits)
         calls = replace(calls, reference_seconds=tuple(answer.seconds for answer in test_set.expected))
         try:
-            return self.sandbox.run_calls(calls, _judge(problem, test_set))
+            return self.sandbox.run_calls(calls, _judge(problem, test_set, self._limits.digest_bytes))
         except NeedsWholeAnswerError:
             return self._run_with_whole_answers(problem, calls, test_set)
 
     def _run_with_whole_answers(self, problem: Problem, calls: Calls, test_set: _TestSet) -> ExecutionResult:
-        whole = self._run_reference(problem, test_set.name, test_set.inputs, _MAX_WHOLE_BYTES)
+        whole = self._book.whole(
+            problem,
+            test_set.name,
+            lambda: self._run_reference(problem, test_set.name, test_set.inputs, _MAX_WHOLE_BYTES),
+        )
         longest = max(len(answer.text or b"") for answer in whole.expected)
         allowed = min(_MAX_WHOLE_BYTES, _LONGEST_FLOAT * longest + self._limits.digest_bytes)
         limits = replace(self._limits, digest_bytes=allowed, output_bytes=allowed * len(whole.expected))
-        judge = _judge(problem, whole)
+        judge = _judge(problem, whole, allowed)
 
         def judge_whole(answer: Answer) -> bool:
             try:
@@ -184,7 +203,9 @@ class CodeScorer:
                 f"the reference solution of {problem.task_id} ended {result.outcome} ({result.detail}) on its {name} "
                 "tests, so nothing can be scored against it; mend the problem, or see to this machine's memory and load"
             )
-        if problem.oracle == "equal" and any((answer.text or b"").startswith(_OPAQUE) for answer in result.answers):
+        if problem.oracle in (EXACT, EQUAL) and any(
+            (answer.text or b"").startswith(_OPAQUE) for answer in result.answers
+        ):
             raise ReferenceFailedError(
                 f"the reference solution of {problem.task_id} returns what equals nothing on its {name} tests, so no "
                 "program could pass them; mend the problem"
@@ -193,8 +214,18 @@ class CodeScorer:
         return _TestSet(name=name, inputs=inputs, expected=result.answers, seconds=seconds)
 
 
-def _judge(problem: Problem, test_set: _TestSet) -> TestSetJudge:
-    return TestSetJudge(oracle=problem.oracle, atol=problem.atol, inputs=test_set.inputs, expected=test_set.expected)
+def _num_bytes(test_set: _TestSet) -> int:
+    return sum(len(answer.text or b"") for answer in test_set.expected)
+
+
+def _judge(problem: Problem, test_set: _TestSet, digest_bytes: int) -> TestSetJudge:
+    return TestSetJudge(
+        oracle=problem.oracle,
+        atol=problem.atol,
+        inputs=test_set.inputs,
+        expected=test_set.expected,
+        digest_bytes=digest_bytes,
+    )
 
 
 def _calls(problem: Problem, program: str, inputs: tuple[bytes, ...], limits: Limits) -> Calls:

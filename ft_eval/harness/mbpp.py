@@ -2,7 +2,7 @@
 
 An assertion is `assert CALL == VALUE`. The program is asked for the CALLs. The reference, in a box of its own, is the
 published program with the VALUEs: it makes each CALL too, so that a slow one gets the time it takes, and answers VALUE.
-The two are compared outside, as for the other code tasks. Knows no model.
+The two are compared outside, by the assertion's own `==`: no tolerance. Knows no model.
 """
 
 import ast
@@ -11,6 +11,7 @@ from typing import Any
 
 from ft_eval.errors import DataError
 from ft_eval.harness.code_data import Problem
+from ft_eval.harness.code_judge import EXACT
 from ft_eval.harness.code_tasks import score_against
 from ft_eval.sandbox.wire import encode
 
@@ -35,6 +36,7 @@ def mbpp_problem(doc: Mapping[str, Any]) -> Problem:
         entry_point=_ENTRY_POINT,
         reference=f"{doc['code']}\n{doc['test_setup_code']}\n{_asked(sides)}",
         base_inputs=tuple(encode([number]) for number in range(len(sides))),
+        oracle=EXACT,
     )
 
 

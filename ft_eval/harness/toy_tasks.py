@@ -12,6 +12,7 @@ from datasets import Dataset, DatasetDict
 
 from ft_eval.errors import DataError
 from ft_eval.harness.code_data import Problem
+from ft_eval.harness.code_judge import EXACT
 from ft_eval.harness.code_tasks import score_against
 from ft_eval.sandbox.wire import encode
 from ft_eval.toy.corpora import target
@@ -56,6 +57,7 @@ def function_problem(doc: Mapping[str, Any]) -> Problem:
         entry_point=doc["entry_point"],
         reference=f"{doc['prompt']}{doc['canonical_solution']}",
         base_inputs=tuple(map(encode, json.loads(doc["inputs"]))),
+        oracle=EXACT,
     )
 
 

@@ -6,11 +6,11 @@ sorted and compared as strings: none is hashed, called, or asked for its opinion
 opaque object) has no normal text. Used on both sides of the wall: in the box for the digests of long answers.
 """
 
-import hashlib
-import math
-import struct
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from hashlib import sha256
+from math import hypot, inf, isfinite, isinf, isnan
+from struct import pack
 from typing import Any
 
 from ft_eval.sandbox.wire import MAX_DEPTH, Tree, WireError, are_small, dumps
@@ -19,7 +19,8 @@ PIECE = 1 << 16
 """Elements of a long list or tuple that are digested at a time."""
 _NUMBERS = frozenset({bool, int, float})
 _EXACT = 2.0**53
-_MINUS_ZERO = struct.pack("<d", -0.0)
+_MINUS_ZERO = pack("<d", -0.0)
+_ARRAYS = ("numpy.ndarray", "numpy.matrix")
 _FRACTION_DIGITS = 1 << 14
 """Hexadecimal digits in a numerator or denominator: reducing a fraction takes the square of that."""
 
@@ -49,7 +50,7 @@ def normal_digest(tree: Tree) -> str | None:
     if isinstance(normal, str):
         return text_digest(normal)
     if not isinstance(normal, list) or normal[0] not in ("l", "t"):
-        return hashlib.sha256(dumps(normal).encode("ascii")).hexdigest()
+        return sha256(dumps(normal).encode("ascii")).hexdigest()
     digest = SequenceDigest(str(normal[0]))
     for start in range(1, len(normal), PIECE):
         digest.add(piece_bytes(normal[start : start + PIECE]))
@@ -71,7 +72,7 @@ def piece_bytes(items: list[Tree]) -> bytes:
 
 def text_digest(text: str) -> str:
     """The digest of a string."""
-    digest = hashlib.sha256(b"s")
+    digest = sha256(b"s")
     digest.update(text.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
@@ -80,7 +81,7 @@ class SequenceDigest:
     """The digest of a list (tag l) or tuple (t), fed in pieces of PIECE elements; the last may be shorter."""
 
     def __init__(self, tag: str) -> None:
-        self._hash = hashlib.sha256(f'["{tag}"'.encode("ascii"))
+        self._hash = sha256(f'["{tag}"'.encode("ascii"))
 
     def add(self, piece: bytes) -> None:
         """Go on by a piece: what `piece_bytes` makes of its elements."""
@@ -101,16 +102,16 @@ def packed_numbers(items: Sequence[Any]) -> bytes | None:
     if not items or not _NUMBERS.issuperset(map(type, items)) or not _are_exact(items):
         return None
     form = f"<{len(items)}d"
-    packed = struct.pack(form, *items)
+    packed = pack(form, *items)
     if _MINUS_ZERO in packed:  # there, or by chance across two numbers
-        packed = struct.pack(form, *[number + 0.0 for number in items])
+        packed = pack(form, *[number + 0.0 for number in items])
     return b"#%d:" % len(items) + packed
 
 
 def _are_exact(numbers: Sequence[float]) -> bool:
     """Whether all are finite and below 2^53 in size, so that a double holds each."""
     try:
-        if math.hypot(*numbers) < _EXACT:
+        if hypot(*numbers) < _EXACT:
             return True
     except OverflowError:  # an int beyond all doubles
         return False
@@ -120,13 +121,13 @@ def _are_exact(numbers: Sequence[float]) -> bool:
 def element_texts(tree: Tree) -> tuple[str, ...] | None:
     """The distinct normal texts, sorted, of what iterating the value gives: equal where `set(value)` would be.
 
-    None where Python's `set(value)` would raise: the value is no iterable, or an element can't be hashed. Elements that
-    equal nothing count as one that equals nothing of ours.
+    None where no set could be equal: the value is no iterable, an element can't be hashed, or one equals nothing.
     """
     elements = _elements(tree)
     if elements is None or not all(_is_hashable(element) for element in elements):
         return None
-    return tuple(_distinct(normal_text(element) or "equals nothing" for element in elements))
+    texts = [text for element in elements if (text := normal_text(element)) is not None]
+    return tuple(_distinct(texts)) if len(texts) == len(elements) else None
 
 
 def number_value(tree: Tree) -> int | float | Fraction | None:
@@ -178,7 +179,7 @@ def _is_hashable(tree: Tree, depth: int = 0) -> bool:
         case ["t", *rest]:
             return all(_is_hashable(item, depth + 1) for item in rest)
         case ["x", name, inner]:
-            return name == "builtins.frozenset" or _is_hashable(inner, depth + 1)
+            return name == "builtins.frozenset" or (name not in _ARRAYS and _is_hashable(inner, depth + 1))
         case ["l" | "s" | "d", *_]:
             return False
     return True
@@ -215,9 +216,9 @@ def _normal_scalar(scalar: Tree) -> Tree:
 
 
 def _normal_float(value: float) -> Tree:
-    if math.isnan(value):
+    if isnan(value):
         raise _EqualsNothingError
-    if math.isinf(value):
+    if isinf(value):
         return ["f", repr(value)]
     return _normal_int(int(value)) if value.is_integer() else value
 
@@ -281,8 +282,8 @@ def _normal_fraction(numerator: int, denominator: int) -> Tree:
     try:
         nearest = float(value)
     except OverflowError:
-        nearest = math.inf
-    if math.isfinite(nearest) and Fraction(nearest) == value:
+        nearest = inf
+    if isfinite(nearest) and Fraction(nearest) == value:
         return nearest
     return ["q", hex(value.numerator), hex(value.denominator)]
 

@@ -5,7 +5,7 @@ A scalar is itself: null, true, 1, 0.5, "text". Everything else is an array that
     ["l", …] list     ["t", …] tuple    ["s", …] set (sorted by text)   ["d", key, value, …] dict (in its own order)
     ["i", hex] an int beyond 64 bits    ["f", "nan" | "inf" | "-inf"]   ["c", real, imag]      ["q", num, den] fraction
     ["b", hex] bytes  ["u", hex] a string with lone surrogates          ["x", type, value] a subclass or look-alike
-    ["e", type, …] an iterator, read out                                ["o", type] anything else: equal to nothing
+    ["e", type, …] an iterable, read out                                ["o", type] anything else: equal to nothing
 
 The *tree* is that JSON as Python lists; the *text* is its ASCII bytes. Two values are equal (as Python's == has it on
 plain data) exactly when their normal texts are: see `normal`.
@@ -14,11 +14,12 @@ Knows nothing of processes, tasks or tests. Used on both sides of the wall.
 """
 
 import json
-import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import chain, islice
+from math import isfinite, nan
 from typing import Any
 
 Tree = Any
@@ -27,10 +28,14 @@ Tree = Any
 MAX_DEPTH = 100
 """Nesting beyond this is opaque."""
 MAX_EXPANDED = 1_000_000
-"""Elements read out of one iterator."""
+"""Elements read out of one iterable."""
 
 _SMALL = 1 << 63
 _NUMBERS = frozenset({int, float})
+_PLAIN = (bool, int, float, complex, str, bytes)
+_DICT_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.items()))
+_MODULES = sys.modules
+"""Where NumPy is looked for, which may not be loaded or not be there."""
 _SCALARS = frozenset({type(None), bool, int, float, str})
 _as_json = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"), check_circular=False).encode
 _SHORT: Mapping[type, Callable[[Any], str]] = {
@@ -57,7 +62,7 @@ def dumps(tree: Tree) -> str:
 
 
 def to_tree(value: object, depth: int = 0, *, expand_iterators: bool = False) -> Tree:
-    """The tree of a value. `expand_iterators` holds for the outermost value alone."""
+    """The tree of a value. `expand_iterators` holds for the outermost value alone, and for all that can be iterated."""
     kind = type(value)
     if kind in _SCALARS:
         return _scalar(value)
@@ -105,7 +110,7 @@ def _scalar(value: Any) -> Tree:
     kind = type(value)
     if kind is int and not -_SMALL <= value < _SMALL:
         return ["i", hex(value)]
-    if kind is float and not math.isfinite(value):
+    if kind is float and not isfinite(value):
         return ["f", repr(value)]
     if kind is str and not value.isascii() and _has_surrogates(value):
         return ["u", value.encode("utf-8", "surrogatepass").hex()]
@@ -132,7 +137,7 @@ def _is_flat(values: list[Any] | tuple[Any, ...]) -> bool:
 
 def are_small(numbers: Sequence[float]) -> bool:
     """Whether all of some ints and floats are finite and within 64 bits."""
-    return min(numbers) >= -_SMALL and max(numbers) < _SMALL and all(map(math.isfinite, numbers))
+    return min(numbers) >= -_SMALL and max(numbers) < _SMALL and all(map(isfinite, numbers))
 
 
 def _sequence(tag: str, values: list[Any] | tuple[Any, ...], depth: int) -> Tree:
@@ -161,9 +166,19 @@ def _rest(value: Any, depth: int, *, expand_iterators: bool) -> Tree:
         return ["x", type_name(kind), to_tree(plain, depth + 1)]
     if kind is Fraction:
         return ["q", hex(value.numerator), hex(value.denominator)]
-    if expand_iterators and isinstance(value, Iterator):
-        return ["e", type_name(kind), *[to_tree(item, depth + 1) for item in islice(value, MAX_EXPANDED)]]
-    return ["o", type_name(kind)]
+    if expand_iterators:
+        return _read_out(value, depth)
+    element = _only_element(value)
+    return ["o", type_name(kind)] if element is value else ["x", type_name(kind), to_tree(element, depth + 1)]
+
+
+def _read_out(value: Any, depth: int) -> Tree:
+    name = type_name(type(value))
+    try:
+        elements = iter(value)
+    except TypeError:
+        return ["o", name]
+    return ["e", name, *[to_tree(element, depth + 1) for element in islice(elements, MAX_EXPANDED)]]
 
 
 def _plain(value: Any) -> Any:
@@ -177,9 +192,17 @@ def _plain(value: Any) -> Any:
         return bytes(value)
     if isinstance(value, Decimal):
         return _decimal(value)
-    if type(value) is type({}.keys()):
-        return set(value)
+    if isinstance(value, _DICT_VIEWS):
+        return _set_of(value)
     return _numpy_scalar(value)
+
+
+def _set_of(view: Any) -> Any:
+    """The keys or items of a dict as a set, which they equal; the view itself where some value has no hash."""
+    try:
+        return set(view)
+    except TypeError:
+        return view
 
 
 _STRIP = (
@@ -199,17 +222,43 @@ _STRIP = (
 def _decimal(value: Decimal) -> Any:
     exponent = value.as_tuple().exponent
     if not isinstance(exponent, int):
-        return float(value) if not value.is_snan() else math.nan
+        return float(value) if not value.is_snan() else nan
     return Fraction(value) if abs(exponent) <= 4000 else value
 
 
 def _numpy_scalar(value: Any) -> Any:
-    """NumPy's integer, floating and boolean scalars as Python's; the value itself for anything else."""
-    kind = type(value)
-    if kind.__module__ != "numpy" or not hasattr(kind, "dtype") or not hasattr(kind, "item"):
+    """NumPy's numbers, booleans and strings as Python's; the value itself for anything else, an array too."""
+    generic = _numpy_type("generic")
+    if generic is None or not issubclass(type(value), generic):
         return value
-    plain = kind.item(value)
-    return plain if type(plain) in (bool, int, float, complex, str, bytes) else value
+    plain = generic.item(value)
+    if type(plain) in _PLAIN:
+        return plain
+    longdouble = _numpy_type("longdouble")
+    return _long_float(value, longdouble) if longdouble and issubclass(type(value), longdouble) else value
+
+
+def _long_float(value: Any, longdouble: Any) -> Any:
+    """A NumPy float that may be longer than Python's, exactly."""
+    try:
+        return Fraction(*longdouble.as_integer_ratio(value))
+    except (OverflowError, ValueError):  # no number, or an infinite one
+        return float(value)
+
+
+def _only_element(value: Any) -> Any:
+    """What a NumPy array of one element is equal to; the value itself for any other, which has no truth in an `==`."""
+    array = _numpy_type("ndarray")
+    if array is None or type(value).__module__ != "numpy" or not issubclass(type(value), array):
+        return value
+    element = array.item(value) if array.size.__get__(value) == 1 else value
+    return element if type(element) in _PLAIN else value
+
+
+def _numpy_type(name: str) -> Any:
+    """A class of NumPy's; None where NumPy is not loaded."""
+    found = getattr(_MODULES.get("numpy"), name, None)
+    return found if isinstance(found, type) else None
 
 
 def type_name(kind: type) -> str:

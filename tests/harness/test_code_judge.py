@@ -1,8 +1,7 @@
 """The judge says what evalplus says, without being fooled or worn out by what it judges."""
 
 import math
-import time
-from collections import Counter
+from collections import Counter, OrderedDict, UserList, deque
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -14,10 +13,9 @@ import pytest
 from evalplus.eval import untrusted_check
 
 from ft_eval.harness.code_data import CodeData
-from ft_eval.harness.code_judge import NeedsWholeAnswerError, TestSetJudge, oracle_name
-from ft_eval.sandbox.normal import normal_digest
+from ft_eval.harness.code_judge import TestSetJudge, oracle_name
 from ft_eval.sandbox.records import Answer
-from ft_eval.sandbox.wire import encode, from_tree, parse, to_tree
+from ft_eval.sandbox.wire import encode, from_tree, parse
 
 
 def answers(values: Sequence[object], *, expand: bool = False) -> list[Answer]:
@@ -35,6 +33,13 @@ def our_verdicts(task: str, entry_point: str, rows: Sequence[tuple[Any, Any, Any
         expected=answers([row[2] for row in rows]),
     )
     return [judge(answer) for answer in given]
+
+
+def exact_verdicts(given: Sequence[object], wanted: Sequence[object]) -> list[bool]:
+    """Verdicts where a plain `==` is asserted."""
+    inputs = [b"[]"] * len(given)
+    judge = TestSetJudge(oracle="exact", atol=0.0, inputs=inputs, expected=answers(wanted))
+    return [judge(answer) for answer in answers(given)]
 
 
 def their_verdicts(task: str, entry_point: str, rows: Sequence[tuple[Any, Any, Any]], atol: float = 0.0) -> list[bool]:
@@ -191,79 +196,44 @@ def test_closeness_needs_the_same_shape() -> None:
 
 
 def test_sets_are_compared_as_sets_and_iterators_are_read_out() -> None:
-    right: list[object] = [[2, 1, 1], {1, 2}, iter([1, 2]), {1: 0, 2: 0}.keys()]
-    wrong: list[object] = [(1,), [[1], 2], 5, None]
+    right: list[Any] = [[2, 1, 1], {1, 2}, iter([1, 2]), {1: 0, 2: 0}.keys(), np.array([2, 1]), deque([1, 2])]
+    right += [OrderedDict({1: 0, 2: 0}).keys(), {0: 1, 3: 2}.values(), range(1, 3), UserList([1, 2])]
+    wrong: list[object] = [(1,), [[1], 2], 5, None, np.array([1, 3]), [np.array([1]), 2], np.array([[1, 2]]), range(1)]
     rows = [((), got, (1, 2)) for got in right + wrong]
-    assert our_verdicts("mbpp_plus", "similar_elements", rows) == [True] * 4 + [False] * 4
+    assert our_verdicts("mbpp_plus", "similar_elements", rows) == [True] * 10 + [False] * 8
+
+
+@pytest.mark.parametrize("got", [[object(), 1], [math.nan, 1], [1]])
+def test_no_set_equals_one_with_an_element_that_equals_nothing(got: list[object]) -> None:
+    assert our_verdicts("mbpp_plus", "similar_elements", [((), got, [math.nan, 1])]) == [False]
+
+
+def test_arrays_are_judged_as_evalplus_judges_them() -> None:
+    array = np.array
+    got = [array([5]), array(5), array([[5]]), array([6]), array([5, 5]), array([]), array([0.3]), array([0.30001])]
+    rows = [((), one, wanted) for wanted in (5, 0.3) for one in got]
+    assert our_verdicts("mbpp_plus", "f", rows) == their_verdicts("mbpp_plus", "f", rows)
+
+
+@pytest.mark.parametrize("wanted", [0.1, 0.5, 1e4, 5])
+def test_floats_of_other_lengths_equal_what_numpy_says_they_equal(wanted: float) -> None:
+    kinds = (np.float16, np.float32, np.float64, np.longdouble)
+    with np.errstate(over="ignore"):
+        rows: list[Any] = [((), kind(number), wanted) for kind in kinds for number in (wanted, 0.1 + 1e-5, math.inf)]
+        equal = [bool(row[1] == row[2]) for row in rows]
+    assert exact_verdicts([row[1] for row in rows], [wanted] * len(rows)) == equal
 
 
 def test_what_is_not_a_number_equals_nothing_not_even_itself() -> None:
-    rows = [((), value, value) for value in (math.nan, [math.nan], object(), print)]
+    values: list[object] = [math.nan, [math.nan], object(), print]
+    assert exact_verdicts(values, values) == [False] * 4
+    rows = [((), value, value) for value in values]
     assert our_verdicts("mbpp_plus", "f", rows, 1e-6) == [False] * 4
     assert our_verdicts("mbpp_plus", "f", [((), "nan", "nan")]) == [True]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        b"",
-        b"{}",
-        b'["l"',
-        b"[" * 60_000,
-        b'["l",' * 9_000 + b"]" * 9_000,
-        b'["x","a",' * 900 + b"1" + b"]" * 900,
-        b'["s",' + b",".join(b"%d" % (n * ((1 << 61) - 1)) for n in range(3_000)) + b"]",
-        b'["d",' + b",".join(b"%d,1" % (n * ((1 << 61) - 1)) for n in range(3_000)) + b"]",
-        b'["q","0x' + b"f" * 60_000 + b'","0x3"]',
-        b'["i","0x' + b"f" * 60_000 + b'"]',
-        b'["i","-"]',
-        b'["c",["c",1,1],1]',
-        b"9" * 4_000,
-        b"9" * 60_000,
-        b"1e999",
-        b'["l",' + b",".join([b'["l",1.0]'] * 6_000) + b"]",
-        b'["e"]',
-        b'["x"]',
-        b"[[]]",
-        b'["l",null,{"a":[]}]',
-        b"\xff\xfe",
-    ],
-)
-@pytest.mark.parametrize("oracle", ["equal", "same_set", "not_none", "root", "zero_too", "surface_area"])
-def test_no_forged_text_passes_breaks_or_wears_out_the_judge(text: bytes, oracle: str) -> None:
-    expected = Answer(index=0, text=encode([1.0, 2.0] if oracle != "not_none" else None))
-    judge = TestSetJudge(oracle=oracle, atol=1e-6, inputs=[encode([1, 2])], expected=[expected])
-    start = time.process_time()
-    assert judge(Answer(index=0, text=text)) is False
-    assert time.process_time() - start < 2
-
-
-def test_a_long_answer_is_equal_by_its_digest_whatever_its_number_types() -> None:
-    ours = Answer(index=0, digest=normal_digest(to_tree([float(n) for n in range(9)])))
-    judge = TestSetJudge(oracle="equal", atol=0.0, inputs=[b"[]"], expected=[ours])
-    assert judge(Answer(index=0, digest=ours.digest))
-    assert judge(Answer(index=0, text=encode(list(range(9)))))
-    assert not judge(Answer(index=0, text=encode(list(range(8)))))
-    assert not judge(Answer(index=0, digest="equals nothing"))
-
-
-def test_a_digest_that_differs_asks_for_the_whole_answer_only_where_that_can_matter() -> None:
-    digest = normal_digest(to_tree([0.5]))
-    for expected, asks in (
-        (Answer(index=0, digest=digest, is_floats=True), True),
-        (Answer(index=0, digest=digest), False),
-        (Answer(index=0, text=encode([0.5])), True),
-        (Answer(index=0, text=encode(["a"])), False),
-    ):
-        judge = TestSetJudge(oracle="equal", atol=0.0, inputs=[b"[]"], expected=[expected])
-        if asks:
-            with pytest.raises(NeedsWholeAnswerError):
-                judge(Answer(index=0, digest="0" * 64))
-        else:
-            assert not judge(Answer(index=0, digest="0" * 64))
-
-
-def test_nothing_equals_nothing_even_as_digests() -> None:
-    nothing = Answer(index=0, digest="equals nothing")
-    judge = TestSetJudge(oracle="equal", atol=0.0, inputs=[b"[]"], expected=[nothing])
-    assert not judge(nothing)
+def test_an_exact_answer_has_no_tolerance_whatever_was_expected_before() -> None:
+    third = 1 / 3
+    wanted = [third, [third, 1.0], [1000000], third, (0.5,)]
+    assert exact_verdicts([third, [third, 1], [1000000], third, (0.5,)], wanted) == [True] * 5
+    assert exact_verdicts([third + 1e-9, [round(third, 7), 1.0], [1000000.09], 0.3333333, [0.5]], wanted) == [False] * 5

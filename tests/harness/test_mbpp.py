@@ -61,6 +61,15 @@ def test_a_program_passes_when_all_assertions_hold(program, passes):
 
 
 @pytest.mark.usefixtures("opened")
+@pytest.mark.parametrize(
+    ("body", "passes"), [("x / 3", True), ("round(x / 3, 7)", False), ("x / 3 + 9e-7", False), ("x / 3 + 1e-16", False)]
+)
+def test_an_assertion_of_floats_has_no_tolerance(body, passes):
+    thirds = doc("assert f(3) == 1.0", "assert f(1) == 0.3333333333333333", code="def f(x):\n    return x / 3")
+    assert process_mbpp(thirds, [f"def f(x):\n    return {body}"]) == {"pass@1": float(passes)}
+
+
+@pytest.mark.usefixtures("opened")
 def test_the_set_up_code_runs_after_the_program_that_it_uses():
     program = "class Node:\n    def __init__(self, n):\n        self.n = n\n\ndef value(node):\n    return node.n"
     tree = doc("assert value(root) == 3", code=program, setup="root = Node(3)\r\nother = Node(4)")

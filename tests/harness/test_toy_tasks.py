@@ -11,6 +11,7 @@ from lm_eval.tasks import TaskManager
 
 from ft_eval.errors import DataError, SandboxError
 from ft_eval.harness import code_tasks, toy_tasks
+from ft_eval.harness.code_judge import EXACT
 from ft_eval.resources import tasks_dir
 from ft_eval.toy.corpora.target import clean_body
 
@@ -127,6 +128,7 @@ def test_no_expected_answer_is_in_the_documents_or_goes_into_the_box(tasks: Mapp
         problem = toy_tasks.function_problem(doc)
         assert len(problem.base_inputs) == len(json.loads(doc["inputs"])) == 12
         assert not problem.plus_inputs
+        assert problem.oracle == EXACT
 
 
 def test_toy_target_scores_whether_the_source_can_give_the_sample(tasks: Mapping[str, Any]) -> None:

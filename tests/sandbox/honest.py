@@ -202,4 +202,6 @@ def solve(x):
     except EOFError:
         return 2 * x
 """,
+    "breaks the clock": "import time\ntime.process_time = time.perf_counter = None\ndef solve(x):\n    return 2 * x",
+    "breaks mathematics": "import math\nmath.isfinite = math.isnan = None\ndef solve(x):\n    return 2.0 * x",
 }

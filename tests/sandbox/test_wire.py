@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ft_eval.sandbox import wire
 from ft_eval.sandbox.box.long_digest import is_long, long_digest
 from ft_eval.sandbox.normal import normal_digest, normal_text
 from ft_eval.sandbox.wire import MAX_DEPTH, WireError, encode, from_tree, parse, to_tree
@@ -98,7 +99,14 @@ def test_a_value_equals_itself_after_the_journey(value: object) -> None:
         (np.float32(0.5), 0.5),
         (np.bool_(1), True),
         ([np.float64(1.5)], [1.5]),
+        (np.longdouble(5), 5),
+        (np.longdouble(0.1), 0.1),
+        (np.longdouble("inf"), math.inf),
+        (np.array([5]), 5),
+        (np.array(0.5), 0.5),
         ({1: 2}.keys(), {1}),
+        (OrderedDict({1: 2}).keys(), {1}),
+        ({1: 2}.items(), {(1, 2)}),
         (Liar(7), 7),
     ],
 )
@@ -121,15 +129,50 @@ def test_values_that_python_calls_equal_are_equal(left: object, right: object) -
         (Liar(7), 42),
         (range(2), [0, 1]),
         (1 + 2j, 1),
+        ({1: 2}.items(), {1: 2}),
+        (np.longdouble(1) + np.finfo(np.longdouble).eps, 1),
     ],
 )
 def test_values_that_python_calls_different_are_different(left: object, right: object) -> None:
     assert normal_text(parse(encode(left))) != normal_text(parse(encode(right)))
 
 
-@pytest.mark.parametrize("value", [math.nan, [math.nan], {"a": math.nan}, object(), print, iter([1]), Decimal("sNaN")])
+class NoScalar:
+    """Says what NumPy's scalars say, and is none."""
+
+    __module__ = "numpy"
+    dtype = None
+
+    def item(self) -> int:
+        return 5
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        math.nan,
+        [math.nan],
+        {"a": math.nan},
+        object(),
+        print,
+        iter([1]),
+        Decimal("sNaN"),
+        NoScalar(),
+        np.array([1, 2]),
+        np.array([]),
+        [np.array([[1, 2]])],
+        np.longdouble("nan"),
+        np.datetime64("2020-01-01"),
+        {1: [2]}.items(),
+    ],
+)
 def test_what_equals_nothing_has_no_normal_text(value: object) -> None:
     assert normal_text(parse(encode(value))) is None
+
+
+def test_without_numpy_there_are_no_arrays_and_no_scalars(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "_MODULES", {})
+    assert [to_tree(value)[0] for value in (np.int64(3), np.array([3]))] == ["o", "o"]
 
 
 def test_nesting_has_a_bottom() -> None:

@@ -1,18 +1,19 @@
 """Runs one program inside the box: load it, call it, send each answer the moment it exists.
 
 It shares its process with foreign code and defends nothing: it holds no secret, and whatever foreign code does to it
-ends as an answer, or as none. Functions it needs afterwards are bound before the program loads, so that an honest
-program that shadows or breaks a module still gets its answers out.
+ends as an answer, or as none. Functions of other modules that it needs afterwards, here and in what it imports, are
+bound when they are imported, so that an honest program that shadows or breaks a module still gets its answers out. One
+that breaks `builtins` itself does not.
 """
 
 import builtins
 import json
 import os
 import sys
-import time
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import process_time
 from typing import Any
 
 from ft_eval.sandbox import frames
@@ -91,15 +92,14 @@ def _load(job: Job, write: Callable[[bytes], None]) -> Callable[..., object] | N
 
 
 def _answer_all(job: Job, function: Callable[..., object], write: Callable[[bytes], None]) -> None:
-    clock, pack, encode_answer, arguments_of = time.process_time, frames.pack, _encode_answer, from_tree
     for index, call in enumerate(job.calls):
-        arguments = arguments_of(call)  # decoded anew for each call, so that none sees another's mutations
-        start = clock()
+        arguments = from_tree(call)  # decoded anew for each call, so that none sees another's mutations
+        start = process_time()
         try:
-            kind, body = encode_answer(function(*arguments), job)
+            kind, body = _encode_answer(function(*arguments), job)
         except _GENERIC as error:
             kind, body = frames.RAISED, _name(error)
-        write(pack(kind, index, clock() - start, body))
+        write(frames.pack(kind, index, process_time() - start, body))
 
 
 def _encode_answer(value: Any, job: Job) -> tuple[bytes, bytes]:

@@ -1,0 +1,50 @@
+"""Closeness is of type, shape and numbers, and costs no more than our side of it is long."""
+
+from typing import Any
+
+import pytest
+
+from ft_eval.harness.closeness import has_more_parts, is_close, is_floats
+from ft_eval.sandbox.wire import encode, to_tree
+
+
+class Visited(list[Any]):
+    """A tree of theirs that must not be looked through."""
+
+    def __iter__(self) -> Any:
+        raise AssertionError("their elements were visited")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "close"),
+    [
+        ([0.1 + 0.2], [0.3], True),
+        ((0.1 + 0.2,), [0.3], False),
+        ([0.3, 1], [0.3, 1.0], True),
+        ([[0.3], [0.3]], [[0.3, 0.3]], False),
+        ([[], []], [[], []], True),
+        ([0.3], [[0.3]], False),
+        ([[0.3]], [0.3], False),
+        ([0.3 + 1e-5], [0.3], False),
+    ],
+)
+def test_close_values_have_one_type_one_shape_and_near_numbers(theirs: object, ours: object, close: bool) -> None:
+    assert is_close(to_tree(theirs), to_tree(ours), 1e-6) is close
+
+
+def test_a_list_of_another_length_is_not_looked_through() -> None:
+    assert not is_close(Visited(["l", 0.5, 0.5, 0.5]), ["l", 0.5, 0.5], 1e-6)
+
+
+@pytest.mark.parametrize(("value", "are_floats"), [(0.5, True), ([0.5], True), ([], False), ([0.5, 1], False)])
+def test_floats_are_a_float_or_a_sequence_of_nothing_else(value: object, are_floats: bool) -> None:
+    assert is_floats(to_tree(value)) is are_floats
+
+
+def test_no_equal_value_has_more_parts_than_the_bound_allows() -> None:
+    class Long(complex):
+        pass
+
+    theirs = [Long(complex("inf+infj"))] * 100
+    assert not has_more_parts(encode(theirs), encode([1.0] * 100))
+    assert has_more_parts(encode([0] * 1000), encode([1.0] * 100))
