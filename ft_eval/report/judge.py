@@ -197,7 +197,7 @@ def settle(comparison: Comparison, ruling: Ruling | None, metric: MetricRow, ter
 
 def _with_power(comparison: Comparison, ruling: Ruling, unit: Unit) -> Comparison:
     """The same with what it could have seen, and what it would take to tell; both speak in its sentences."""
-    comparison = replace(comparison, detectable=_detectable(comparison, ruling.alpha))
+    comparison = replace(comparison, detectable=_detectable(comparison, ruling.alpha, unit))
     sentence, advice = comparison_sentence(comparison, unit), resolving_sentence(comparison, unit)
     return replace(comparison, sentence=sentence, advice=advice)
 
@@ -210,9 +210,12 @@ def _inner_interval(comparison: Comparison) -> Interval:
     return paired.interval_90
 
 
-def _detectable(comparison: Comparison, alpha: float) -> DetectableEffect:
+def _detectable(comparison: Comparison, alpha: float, unit: Unit) -> DetectableEffect:
     target, paired = Target(alpha=alpha), comparison.paired
     if paired.difference.stderr == 0.0 and paired.has_changes:
         reason, n = "every item differs by the same amount", paired.difference.n
         return DetectableEffect(difference=math.nan, n=n, method="none", target=target, reason=reason)
-    return detectable_after(paired, baseline=comparison.baseline.mean, target=target)
+    found = detectable_after(paired, baseline=comparison.baseline.mean, target=target)
+    if unit is Unit.POINTS and found.difference > 1.0:
+        return replace(found, difference=math.nan, reason=f"{found.n} items are too few for any difference")
+    return found

@@ -265,3 +265,11 @@ def test_scores_that_are_no_number_are_left_out_of_every_statistic():
     nothing = build_report([store({job(baseline(), task()): scores[0], job(latent(), task()): [math.nan] * 20})])
     assert found(nothing)["gsm8k", "latent"].why_empty == "no document has this metric"
     assert not re.search(r"\bnan\b", render_html(nothing))
+
+
+@pytest.mark.parametrize(("repeats", "is_told"), [(1, False), (200, True)])
+def test_no_difference_that_scores_cannot_have_is_called_detectable(repeats, is_told):
+    spec = task(num_docs=2 * repeats)
+    scores = {job(baseline(), spec): [0.0, 0.5] * repeats, job(latent(), spec): [0.6, 0.4] * repeats}
+    record = found(build_report([store(scores)]))["gsm8k", "latent"]
+    assert math.isnan(record.smallest_detectable) is not is_told
