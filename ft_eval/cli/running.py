@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from ft_eval import __version__
-from ft_eval.cli.display import Style, console, live_progress
+from ft_eval.cli.display import Style, live_progress
 from ft_eval.cli.options import DEFAULT_MAX_UNSCORED, one_line
+from ft_eval.cli.terminal import console
 from ft_eval.cli.verdicts import print_verdicts
 from ft_eval.engine.client import EngineSlot
 from ft_eval.errors import FtEvalError, StoreError, UsageError

@@ -1,0 +1,28 @@
+"""Rows of the page, of any number, whose tests stand with what they test."""
+
+from tests.bad_inputs.case import Case, Held
+
+_OUTPUT = "tests/cli/test_output.py"
+_OUTPUTS = "tests/store/test_outputs.py"
+CASES: tuple[Case, ...] = ()
+HELD = (
+    Held(69, "scores into a file that is read", f"{_OUTPUT}::test_an_input_of_score_is_never_written_over"),
+    Held(
+        69,
+        "scores into a folder that can't be written",
+        f"{_OUTPUT}::test_a_folder_that_can_not_be_written_is_found_out_before_anything_is_scored",
+    ),
+    Held(
+        69,
+        "scores through a link or into a pipe",
+        f"{_OUTPUTS}::test_through_a_link_its_target_is_written_and_the_link_stays",
+    ),
+    Held(69, "a pipe in a report's place", "tests/store/test_files.py::test_a_pipe_is_never_replaced_by_a_file"),
+    Held(
+        70,
+        "a full disk after all was scored",
+        f"{_OUTPUT}::test_scores_that_find_no_room_are_shown_and_the_exit_code_says_it",
+    ),
+    Held(73, "a reader of a table that goes away", f"{_OUTPUT}::test_a_reader_of_a_table_that_goes_away_is_no_error"),
+    Held(73, "a closed stderr", f"{_OUTPUT}::test_a_closed_stderr_is_no_reason_to_stop"),
+)
