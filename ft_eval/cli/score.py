@@ -62,6 +62,7 @@ def score(  # noqa: PLR0917 — click passes every option by name
         if json_path is not None:
             try_output("--json", json_path, (samples, problems, *opened.test_files()))
         file = read_solutions(samples, opened, task, is_partial=partial)
+        opened.remark_on_tests([task])
         with _progress(len(file.solutions)) as on_score:
             scored = score_solutions(opened, task, file, on_score)
         scoring = opened.provenance([task])

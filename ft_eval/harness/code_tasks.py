@@ -83,7 +83,13 @@ class CodeSession:
 
     def test_files(self) -> tuple[Path, ...]:
         """The files of tests that are here, of whatever task. Raises DataError where one that was named is not."""
-        return tuple(data.path for data in self._data.values() if data.is_here)
+        return tuple(data.here for data in self._data.values() if data.here is not None)
+
+    def remark_on_tests(self, tasks: Sequence[str]) -> None:
+        """Say it where these tasks' tests are no known release. Raises as `problem` does."""
+        for task, data in self._data.items():
+            if task in tasks:
+                data.remark_on_origin()
 
     def score(self, problem: Problem, program: str, *, afresh: bool = False) -> CodeScore:
         """The verdict on a program, from memory unless `afresh`. Raises SandboxError where it can't be run."""

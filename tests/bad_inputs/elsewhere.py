@@ -4,8 +4,27 @@ from tests.bad_inputs.case import Case, Held
 
 _OUTPUT = "tests/cli/test_output.py"
 _OUTPUTS = "tests/store/test_outputs.py"
+_MANIFEST = "tests/harness/test_manifest.py"
+_SAMPLES = "tests/harness/test_code_samples.py"
 CASES: tuple[Case, ...] = ()
 HELD = (
+    Held(
+        55,
+        "a file that the manifest does not list",
+        f"{_MANIFEST}::test_a_file_that_is_not_listed_and_could_be_data_is_refused",
+    ),
+    Held(
+        55,
+        "tests that are not those of the manifest",
+        "tests/harness/test_code_data.py::test_a_release_file_that_the_manifest_does_not_list_so_is_refused",
+    ),
+    Held(
+        55,
+        "tests that are no known release",
+        "tests/cli/test_score.py::test_tests_that_are_no_release_are_told_and_those_of_a_manifest_are_held_to_it",
+    ),
+    Held(56, "samples from a pipe", f"{_SAMPLES}::test_samples_are_read_from_a_pipe"),
+    Held(56, "a line of samples that is no UTF-8", f"{_SAMPLES}::test_a_line_that_is_no_utf8_is_named_with_its_number"),
     Held(69, "scores into a file that is read", f"{_OUTPUT}::test_an_input_of_score_is_never_written_over"),
     Held(
         69,
