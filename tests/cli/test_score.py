@@ -231,3 +231,15 @@ def test_tests_that_are_no_release_are_told_and_those_of_a_manifest_are_held_to_
     write_manifest(tmp_path / "data", Manifest(repositories=(listed,)))
     code, out, err = call(*arguments)
     assert (code, out, "it was changed; run `ft-eval fetch`" in err) == (2, "", True)
+
+
+def test_a_run_that_goes_on_in_another_sandbox_says_so(call, model):
+    unsafe = ("--sandbox", "none", "--allow-unsafe-code")
+    assert call(*run_arguments(model, *unsafe))[0] == 0
+    for tier, words in (("ll", "--sandbox ll"), ("auto", "--sandbox auto")):
+        code, _, err = call(*run_arguments(model, "--sandbox", tier))
+        told = [line for line in err.splitlines() if line.startswith("warning: ")]
+        assert (code, len(told)) == (0, 1), err
+        assert f"were run in the sandbox none, and {words} changes nothing of that; choose another" in told[0]
+    code, _, err = call(*run_arguments(model, *unsafe))
+    assert (code, "warning" in err) == (0, False), err
