@@ -38,6 +38,11 @@ HELD = (
     ),
     Held(69, "a pipe in a report's place", "tests/store/test_files.py::test_a_pipe_is_never_replaced_by_a_file"),
     Held(
+        69,
+        "a run that goes on in another sandbox",
+        "tests/cli/test_score.py::test_a_run_that_goes_on_in_another_sandbox_says_so",
+    ),
+    Held(
         70,
         "a full disk after all was scored",
         f"{_OUTPUT}::test_scores_that_find_no_room_are_shown_and_the_exit_code_says_it",
