@@ -47,8 +47,16 @@ def refuse_link(path: Path) -> None:
 def refuse_special(path: Path) -> None:
     """Raise StoreError for a device, a pipe or a socket, in whose place a file would be put."""
     with suppress(OSError):
-        if not stat.S_ISREG(mode := path.lstat().st_mode) and not stat.S_ISLNK(mode):
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
             raise StoreError(f"{path} is there and is no file; move it away, or choose another folder")
+
+
+def refuse_in_place_of_file(path: Path) -> None:
+    """Raise StoreError for a link, a device or a pipe where a report's file is due: it would be lost, or lead away."""
+    if path.is_symlink():
+        raise StoreError(f"{path} is a symbolic link, and a report is written as files; move it away, or choose -o DIR")
+    refuse_special(path)
 
 
 def _refuse_irregular(path: Path) -> None:

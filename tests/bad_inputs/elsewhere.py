@@ -36,7 +36,11 @@ HELD = (
         "scores through a link or into a pipe",
         f"{_OUTPUTS}::test_through_a_link_its_target_is_written_and_the_link_stays",
     ),
-    Held(69, "a pipe in a report's place", "tests/store/test_files.py::test_a_pipe_is_never_replaced_by_a_file"),
+    Held(
+        69,
+        "a pipe or a link in a report's place",
+        "tests/report/test_render.py::test_what_is_no_file_is_neither_replaced_nor_followed",
+    ),
     Held(
         69,
         "a run that goes on in another sandbox",
