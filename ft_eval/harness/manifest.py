@@ -159,13 +159,14 @@ def check_files(folder: Path, repository: MirroredRepository, others: Iterable[M
         DataError: one is missing, has another size or another digest, or one is there that is not listed and could be
             read as data; it is named.
     """
-    inner = [f"{one.id}/" for one in others if one.id.startswith(f"{repository.id}/")]
+    _check_listed(folder, repository, repository.files)
+    inner = tuple(f"{one.id}/" for one in others if one.id.startswith(f"{repository.id}/"))
     listed = {file.path for file in repository.files}
-    for name in sorted(_walk(folder / repository.id)):
-        if name not in listed and _may_be_data(name) and not f"{repository.id}/{name}".startswith(tuple(inner)):
+    there = _walk(folder / repository.id) if (folder / repository.id).is_dir() else ()
+    for name in sorted(there):
+        if name not in listed and _may_be_data(name) and not f"{repository.id}/{name}".startswith(inner):
             path = folder / repository.id / name
             raise DataError(f"{path} is not in {MANIFEST_NAME} and could be read as data; {_MOVE}")
-    _check_listed(folder, repository, repository.files)
 
 
 def check_release_file(folder: Path, name: str) -> None:

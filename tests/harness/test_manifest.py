@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,12 @@ def test_a_missing_file_is_refused(mirror):
     (mirror / "org/name/test.jsonl").unlink()
     with pytest.raises(DataError, match=r"org/name/test.jsonl is missing"):
         DataSource(data_dir=mirror).check(["org/name"])
+
+
+def test_a_missing_folder_is_refused(mirror):
+    shutil.rmtree(mirror / "evalplus-release")
+    with pytest.raises(DataError, match=r"evalplus-release/test.jsonl is missing"):
+        DataSource(data_dir=mirror).check(["evalplus/mbppplus"])
 
 
 def test_evalplus_files_are_looked_at_with_its_datasets(mirror):
