@@ -1,16 +1,19 @@
 """What `ft-eval run` asks of the scoring of programs, and how far their check is. Knows no program."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ft_eval.cli.now_and_then import NowAndThen
+from ft_eval.errors import StoreError
 
 if TYPE_CHECKING:  # heavy: loaded when a command runs
     from ft_eval.harness.code_tasks import CodeTaskSettings
     from ft_eval.harness.mirror import DataSource
     from ft_eval.plan import PlannedRun
+    from ft_eval.store import RunStore
     from ft_eval.store.remote.url import RunUrl
 
 
@@ -56,6 +59,20 @@ def require_code(planned: "PlannedRun", place: "Path | RunUrl") -> None:
         from ft_eval.run.execute import check_code
 
         check_code(planned)
+
+
+def other_tiers(store: "RunStore", tier: str) -> list[str]:
+    """A line where jobs of a run are done whose programs ran in another sandbox than the one that is asked for now."""
+    found: set[str] = set()
+    for job in store.plan.jobs:
+        with suppress(StoreError):  # a damaged result is told and made anew elsewhere
+            result = store.result(job.id) if job.task.runs_code else None
+            found |= {result.scoring["sandbox"].partition(":")[0]} if result and "sandbox" in result.scoring else set()
+    other = sorted(found & {"none"} if tier == "auto" else found - {tier})
+    if not other:
+        return []
+    done = f"programs of jobs that are done were run in the sandbox {' and '.join(other)}"
+    return [f"{done}, and --sandbox {tier} changes nothing of that; choose another --output-path to run them again"]
 
 
 class _CheckLines:

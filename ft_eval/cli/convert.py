@@ -63,7 +63,7 @@ def _check(source: Path, adapter: str | None) -> None:
 def _print_table(checks: Any) -> None:
     from rich.table import Table
 
-    from ft_eval.cli.display import console
+    from ft_eval.cli.terminal import console
 
     table = Table(header_style="bold")
     for name in ("check", "passed", "what was measured"):

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from enum import Enum
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -23,6 +22,7 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 
 from ft_eval.cli.now_and_then import NowAndThen
+from ft_eval.cli.terminal import console, is_terminal
 from ft_eval.records import Answer, Job, RunPlan
 from ft_eval.run import Progress, SilentProgress
 from ft_eval.run.labels import duration, label
@@ -40,11 +40,6 @@ class Style(Enum):
     VERBOSE = "verbose"
 
 
-def console() -> Console:
-    """Where tables go: stdout, wide enough not to fold them when it is no terminal."""
-    return Console() if sys.stdout.isatty() else Console(width=160)
-
-
 @contextmanager
 def live_progress(plan: RunPlan, style: Style) -> Iterator[Progress]:
     """The display that fits stderr: bars in a terminal, lines in a file or a pipe; less where so wished."""
@@ -54,10 +49,10 @@ def live_progress(plan: RunPlan, style: Style) -> Iterator[Progress]:
     if style is Style.VERBOSE:  # the log's own lines are shown
         yield SilentProgress()
         return
-    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if not is_terminal(sys.stderr) or os.environ.get("TERM") == "dumb":
         yield LineProgress(plan)
         return
-    terminal = Console(stderr=True)
+    terminal = console(to_stderr=True)
     with Bars(*_columns(terminal.width), console=terminal, refresh_per_second=5) as bars:
         yield BarProgress(plan, bars)
 

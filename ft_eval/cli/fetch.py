@@ -1,6 +1,7 @@
 """`ft-eval fetch`: the datasets of tasks, into a folder that `--data-dir` reads; and whether such a folder is whole."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,8 @@ def _fetch(tasks: tuple[str, ...], folder: Path, revisions: dict[str, str]) -> N
     if not summary.repositories:
         click.echo(f"nothing to fetch: the data of {', '.join(summary.bundled)} comes with ft-eval")
         return
-    click.echo(f"\nnext: ft-eval run --data-dir {folder} --offline --tasks {','.join(tasks)} --ckpt …")
+    names = shlex.join(["--data-dir", str(folder), "--offline", "--tasks", ",".join(tasks)])
+    click.echo(f"\nnext: ft-eval run {names} --ckpt …")
 
 
 def _show(fetched: Any) -> None:
@@ -95,9 +97,11 @@ def _check(folder: Path) -> None:
             click.echo(f"{what}  {_printable(name)}")
     if faults:
         counts = f"{len(faults.missing)} missing, {len(faults.changed)} changed, {len(faults.extra)} extra"
-        raise DataError(
-            f"{folder} is not what its manifest says: {counts}; run its `ft-eval fetch` again for the first two"
-        )
+        advice = [
+            *(["run its `ft-eval fetch` again"] if faults.missing or faults.changed else []),
+            *(["move away what is extra"] if faults.extra else []),
+        ]
+        raise DataError(f"{folder} is not what its manifest says: {counts}; {' and '.join(advice)}")
     click.echo(f"{folder} is what its manifest says")
 
 

@@ -30,15 +30,17 @@ def gate(ctx: click.Context, runs: "tuple[Path | RunUrl, ...]", policy_file: Pat
     from ft_eval.cli.verdicts import print_checks
     from ft_eval.report import EXIT_CODES, Terms, build_report, check_policy, junit_xml, load_policy
     from ft_eval.store import RunStore
-    from ft_eval.store.files import write_atomically
+    from ft_eval.store.outputs import try_output, write_output
     from ft_eval.store.remote.opening import folder_to_read
 
+    if junit_file is not None:
+        try_output("--junit", junit_file, (policy_file,))
     policy = load_policy(policy_file)
     stores = [RunStore.open(folder_to_read(place)) for place in list(runs) or [latest_run()]]
     report = build_report(stores, terms=Terms(primary=policy.primary, margin_points=policy.margin_points))
     result = check_policy(report, policy)
     if junit_file is not None:
         text = junit_xml(result, name=policy_file.name, timestamp=report.created_at)
-        write_atomically(junit_file, [text.encode()])
+        write_output("--junit", junit_file, text.encode())
     print_checks(result)
     ctx.exit(EXIT_CODES[result.outcome])

@@ -8,7 +8,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from ft_eval.cli.display import console
+from ft_eval.cli.terminal import console
 from ft_eval.errors import StoreError
 from ft_eval.probe.enumeration import check_estimator
 from ft_eval.probe.page import probe_page, synthetic_page, synthetic_table

@@ -1,4 +1,7 @@
-"""What must be settled before the heavy libraries are imported: no bars of their own, no log noise, no network."""
+"""What must be settled before the heavy libraries are imported: no bars of their own, no log noise, no network.
+
+huggingface_hub would ask the hub which agents there are, to tell it which one runs it; it is told to send no telemetry.
+"""
 
 import logging
 import os
@@ -11,6 +14,7 @@ def quiet_libraries(*, offline: bool) -> None:
     Must run before datasets, huggingface_hub or lm_eval are imported: they read these variables once.
     """
     os.environ.setdefault("TQDM_DISABLE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     if offline or os.environ.get("HF_HUB_OFFLINE") == "1":

@@ -1,5 +1,6 @@
 """What `ft-eval run` shows: the plan of a dry run, the live progress, the table at the end. Computes nothing itself."""
 
+import shlex
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,13 +12,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from ft_eval import __version__
-from ft_eval.cli.display import Style, console, live_progress
+from ft_eval.cli.code_settings import other_tiers
+from ft_eval.cli.display import Style, live_progress
 from ft_eval.cli.options import DEFAULT_MAX_UNSCORED, one_line
+from ft_eval.cli.terminal import console
 from ft_eval.cli.verdicts import print_verdicts
 from ft_eval.engine.client import EngineSlot
 from ft_eval.errors import FtEvalError, StoreError, UsageError
 from ft_eval.executors import Executor
 from ft_eval.executors.opening import ExecutorOptions, open_executor
+from ft_eval.harness.code_tasks import open_session
 from ft_eval.plan import DISCORDANCES, Foresight, PlannedRun, estimate_workload, foresee
 from ft_eval.report import build_report
 from ft_eval.run.execute import execute_plan
@@ -112,7 +116,8 @@ def run_plan(planned: PlannedRun, place: Path | RunUrl, workers: ExecutorOptions
             journal = Journal(log, logs_answers=telling.style is Style.VERBOSE)
             progress = Watched(kept.watch(), display, journal, StatusFile(kept.folder, store.owner))
             store.on_notice = progress.noticed
-            for text in found:
+            session = open_session()
+            for text in (*found, *(other_tiers(store, session.settings.sandbox.tier) if session else ())):
                 progress.noticed(text)
             execute_plan(planned, store, progress, executor)
         for line in unscored_lines(store):
@@ -166,4 +171,4 @@ def _standing(store: RunStore) -> str:
 def _show_summary(kept: Kept) -> None:
     print_verdicts(build_report([RunStore.open(kept.folder)]))
     default = Path(kept.name).parent == Path("runs")
-    click.echo(f"run kept in {kept.name}\nnext: ft-eval report{'' if default else f' {kept.name}'}")
+    click.echo(f"run kept in {kept.name}\nnext: ft-eval report{'' if default else f' {shlex.quote(kept.name)}'}")

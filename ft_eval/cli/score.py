@@ -1,7 +1,6 @@
 """`ft-eval score`: completions that were made elsewhere, run in the sandbox and judged against evalplus's tests."""
 
 import json
-import os
 import sys
 import time
 from collections import Counter
@@ -52,33 +51,27 @@ def score(  # noqa: PLR0917 — click passes every option by name
     from ft_eval.harness.code_tasks import CodeTaskSettings, session
     from ft_eval.sandbox.records import SandboxSettings
     from ft_eval.sandbox.tiers import candidate_tiers
+    from ft_eval.store.outputs import is_stdout, try_output, write_output
 
     sandbox = SandboxSettings(tier=tier, allow_unsafe_code=allow_unsafe_code)
     candidate_tiers(sandbox)
-    _check_output(json_path, samples, problems)
     settings = CodeTaskSettings(
         data_dir=data_dir, offline=offline, sandbox=sandbox, problems_file=problems, num_workers=num_workers
     )
     with session(settings) as opened:
+        if json_path is not None:
+            try_output("--json", json_path, (samples, problems, *opened.test_files()))
         file = read_solutions(samples, opened, task, is_partial=partial)
+        opened.remark_on_tests([task])
         with _progress(len(file.solutions)) as on_score:
             scored = score_solutions(opened, task, file, on_score)
         scoring = opened.provenance([task])
-    if json_path is not None:
-        _write(json_path, {"task": task, **_as_json(scored), "scoring": dict(scoring)})
-    _show(task, scored, scoring["sandbox"])
-
-
-def _check_output(json_path: Path | None, *inputs: Path | None) -> None:
-    """Find out before the work whether its outcome can be written."""
-    from ft_eval.errors import UsageError
-
-    if json_path is None:
-        return
-    if json_path.is_dir() or not json_path.absolute().parent.is_dir():
-        raise UsageError(f"--json {json_path}: expected a file in a folder that exists")
-    if any(path is not None and path.exists() and json_path.resolve() == path.resolve() for path in inputs):
-        raise UsageError(f"--json {json_path}: that is an input; name another file")
+    try:  # first, so that there are scores even where they can't be written
+        _show(task, scored, scoring["sandbox"], to_stderr=json_path is not None and is_stdout(json_path))
+    finally:  # and also where nobody reads what is shown
+        if json_path is not None:
+            content = {"task": task, **_as_json(scored), "scoring": dict(scoring)}
+            write_output("--json", json_path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def _as_json(scored: Any) -> dict[str, Any]:
@@ -95,20 +88,10 @@ def _as_json(scored: Any) -> dict[str, Any]:
     }
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
-    from ft_eval.errors import UsageError
-
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise UsageError(f"--json {path} can't be written ({error})") from error
-
-
-def _show(task: str, scored: Any, sandbox: str) -> None:
-    from rich.console import Console
+def _show(task: str, scored: Any, sandbox: str, *, to_stderr: bool) -> None:
     from rich.table import Table
+
+    from ft_eval.cli.terminal import console
 
     table = Table(title=task, title_justify="left", header_style="bold")
     table.add_column("tests")
@@ -116,28 +99,34 @@ def _show(task: str, scored: Any, sandbox: str) -> None:
         table.add_column(f"pass@{k}", justify="right")
     for tests in ("base", "plus"):
         table.add_row(tests, *(f"{getattr(rate, tests):.1%}" for rate in scored.rates.values()))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    console(to_stderr=to_stderr).print(table)
+    for line in _remarks(scored):
+        click.echo(line, err=to_stderr)
+    click.echo(f"sandbox {sandbox}", err=to_stderr)
+
+
+def _remarks(scored: Any) -> Iterator[str]:
     endings = Counter(str(one.outcome) for one in scored.scores)
-    click.echo(f"{len(scored.scores)} samples: {', '.join(f'{n} {name}' for name, n in endings.most_common())}")
+    yield f"{len(scored.scores)} samples: {', '.join(f'{n} {name}' for name, n in endings.most_common())}"
     file = scored.file
     if file.missing:
-        click.echo(f"{len(file.missing)} problems have no sample; the rates are over the other {scored.num_problems}")
+        yield f"{len(file.missing)} problems have no sample; the rates are over the other {scored.num_problems}"
     if file.num_repeated:
-        click.echo(f"{file.num_repeated} samples repeat another of their problem word for word; each counts")
-    click.echo(f"sandbox {sandbox}")
+        yield f"{file.num_repeated} samples repeat another of their problem word for word; each counts"
 
 
 @contextmanager
 def _progress(num_samples: int) -> Iterator[Callable[[int], None]]:
     """A bar in a terminal, a line now and then elsewhere; both to stderr."""
-    if not sys.stderr.isatty():
+    from ft_eval.cli.terminal import console, is_terminal
+
+    if not is_terminal(sys.stderr):
         yield _Lines(num_samples)
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("samples"), BarColumn(), MofNCompleteColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=5) as bars:
+    with Progress(*columns, console=console(to_stderr=True), refresh_per_second=5) as bars:
         bar = bars.add_task("samples", total=num_samples)
         yield lambda num_done: bars.update(bar, completed=num_done)
 

@@ -1,5 +1,6 @@
 """`ft-eval toy`: the small pair that ships with the package, and how to train it again."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,4 +52,5 @@ def train(folder: Path, kappa_bits: float | None, corpora: str | None, num_steps
         seed=own.seed if seed is None else seed,
     )
     train_pair(folder, recipe, show)
-    click.echo(f"{folder}\nnext: ft-eval run --ckpt {folder} --tasks toy_gsm8k,toy_mmlu,toy_humaneval,toy_target")
+    tasks = "toy_gsm8k,toy_mmlu,toy_humaneval,toy_target"
+    click.echo(f"{folder}\nnext: ft-eval run --ckpt {shlex.quote(str(folder))} --tasks {tasks}")

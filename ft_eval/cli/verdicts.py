@@ -1,19 +1,20 @@
 """The verdict table and its sentences in a terminal. Computes nothing itself."""
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ft_eval.cli import terminal
 from ft_eval.report import GateResult, Outcome, Report, RowKind, SummaryRow, Verdict, summary_lines, summary_rows
 from ft_eval.report.formats import one_line
 
 _NARROW, _MEDIUM, _WIDE = 80, 110, 150
 """Characters from which the items and p, then the relative gain, and then every column fits."""
+_PAPER = 180
+"""Characters in a line where nobody looks at it on a screen."""
 _VERDICTS = {
     Verdict.BETTER: "[bold blue]▲ better[/]",
     Verdict.WORSE: "[bold dark_orange]▼ worse[/]",
@@ -27,16 +28,12 @@ def print_verdicts(report: Report) -> None:
 
     Tasks of a group are left to the page. A narrow terminal leaves out what the sentences say anyway.
     """
-    console = _console()
+    console = terminal.console(width=_PAPER)
     headline, *rest = summary_lines(report)
     console.print(f"[bold]{escape(headline)}[/bold]", highlight=False, soft_wrap=not console.is_terminal)
     console.print(_table(summary_rows(report), console.width))
     for line in rest:
         console.print(escape(line), highlight=False, soft_wrap=not console.is_terminal)
-
-
-def _console() -> Console:
-    return Console() if sys.stdout.isatty() else Console(width=180)
 
 
 def _table(rows: Sequence[SummaryRow], width: int) -> Table:
@@ -83,7 +80,7 @@ def print_checks(result: GateResult) -> None:
     for check in sorted(result.checks, key=lambda check: check.outcome is not Outcome.PASS):
         cells = (check.latent, check.task, check.rule, check.found, check.outcome.value)
         table.add_row(*(escape(one_line(cell)) for cell in cells))
-    console = _console()
+    console = terminal.console(width=_PAPER)
     console.print(table)
     number = Counter(check.outcome for check in result.checks)
     tally = ", ".join(f"{number[outcome]} {outcome}" for outcome in Outcome if number[outcome])

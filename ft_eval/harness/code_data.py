@@ -16,10 +16,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ft_eval.errors import DataError
+from ft_eval.errors import DataError, remark
 from ft_eval.harness.code_judge import oracle_name
-from ft_eval.harness.code_lines import parse_line, read_lines
+from ft_eval.harness.code_lines import parse_line, read_content, read_lines
 from ft_eval.harness.judges import judged_as
+from ft_eval.harness.manifest import RELEASE_ID, check_release_file
 from ft_eval.sandbox.wire import WireError, encode
 
 HUMANEVAL_PLUS, MBPP_PLUS = "humaneval_plus", "mbpp_plus"
@@ -63,6 +64,8 @@ class _Source:
     version: str
     sha256: str
     """Of the released .jsonl.gz of that version."""
+    sha256_unpacked: str
+    """Of the .jsonl in it, which is what evalplus's own cache has."""
 
 
 _SOURCES: Mapping[str, _Source] = {
@@ -72,6 +75,7 @@ _SOURCES: Mapping[str, _Source] = {
         override="HUMANEVAL_OVERRIDE_PATH",
         version="v0.1.10",
         sha256="272720b90ac375502c8ed23cd791c2a93dfb22a911641a494da74a426c09f101",
+        sha256_unpacked="42526ec0e7d5f3ee0b06d6ced98f8c8bae3d76519151bfb3d36f79010645bd7f",
     ),
     MBPP_PLUS: _Source(
         name="MbppPlus",
@@ -79,6 +83,7 @@ _SOURCES: Mapping[str, _Source] = {
         override="MBPP_OVERRIDE_PATH",
         version="v0.2.0",
         sha256="af43697e8791c4c149bdfd6b489d8b5412507551ac20e28a439f650b8225db63",
+        sha256_unpacked="b54e762755248ca411b523c917fa9f93c07b5ff2966bf60b3917b853926a3dad",
     ),
 }
 _FIELDS: Mapping[str, type | tuple[type, ...]] = {
@@ -136,28 +141,53 @@ class CodeData:
     @property
     def is_here(self) -> bool:
         """Whether the file can be had without a download."""
-        return self._local_path() is not None
+        return self.here is not None
+
+    @property
+    def here(self) -> Path | None:
+        """The file that would be used, unseen; None where it would have to be downloaded. Raises as `path`."""
+        return self._local_path()
 
     @cached_property
     def path(self) -> Path:
-        """The file in use. Raises DataError when there is none to be had."""
-        return self._local_path() or self._download()
+        """The file in use. Raises DataError when there is none to be had, or a manifest beside it lists another."""
+        found = self._local_path() or self._download()
+        if self._data_dir is not None and found == self._data_dir / RELEASE_ID / self._source.file:
+            check_release_file(self._data_dir, self._source.file)
+        return found
 
     @cached_property
     def provenance(self) -> Mapping[str, str]:
         """The file's sha256 and, where that is a known release, its version."""
-        digest = hashlib.sha256(self.path.read_bytes()).hexdigest()
-        is_release = digest == self._source.sha256 or (self._file is None and self.path == self._cache_path())
-        label = (
-            f"{self._source.name} {self._source.version}" if is_release else f"{self._source.name}, not a known release"
-        )
-        return {f"{self._task}_data": label, f"{self._task}_data_sha256": digest}
+        label = self._source.version if self.is_release else ", not a known release"
+        return {
+            f"{self._task}_data": f"{self._source.name}{' ' * self.is_release}{label}",
+            f"{self._task}_data_sha256": hashlib.sha256(self.path.read_bytes()).hexdigest(),
+        }
+
+    @cached_property
+    def is_release(self) -> bool:
+        """Whether the file has what the known release has, packed or not. Raises DataError as `path`."""
+        content = read_content(self.path, self._remedy)
+        return hashlib.sha256(content).hexdigest() == self._source.sha256_unpacked
+
+    def remark_on_origin(self) -> None:
+        """Say it where the tests are no known release, unless the user has named them for this. Raises as `path`."""
+        if self._file is None and not self.is_release:
+            remark(
+                f"{self.path} is not {self._source.name} {self._source.version} as evalplus released it; "
+                "scores by it are not comparable with those by the release"
+            )
+
+    @property
+    def _remedy(self) -> str:
+        return f"copy {self._source.file} there again"
 
     @cached_property
     def _lines(self) -> Mapping[str, str]:
         """Per id the problem's JSON, checked and unparsed: the inputs of the two files take 200 MB as objects."""
         found: dict[str, str] = {}
-        for number, line in read_lines(self.path, f"copy {self._source.file} there again"):
+        for number, line in read_lines(self.path, self._remedy):
             task_id = _checked_id(self.path, number, line)
             if task_id in found:
                 raise DataError(f"{self.path}:{number} has {task_id} a second time; a problem stands there once")
@@ -172,7 +202,7 @@ class CodeData:
                 )
             return self._file
         if self._data_dir is not None:
-            given = self._data_dir / "evalplus-release" / self._source.file
+            given = self._data_dir / RELEASE_ID / self._source.file
             if given.is_file():
                 return given
         override = os.environ.get(self._source.override)

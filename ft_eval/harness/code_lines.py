@@ -1,9 +1,11 @@
 """Lines of a JSON-lines file that may be gzipped, whatever its name says. Knows nothing of what stands in them."""
 
 import gzip
+import io
 import json
 import zlib
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from ft_eval.errors import DataError
 
@@ -22,10 +24,24 @@ def read_lines(path: Path, remedy: str) -> list[tuple[int, str]]:
     Raises:
         DataError: no such file, a broken archive, more than `MAX_BYTES`, or no UTF-8.
     """
+    return lines_of(read_content(path, remedy), path, remedy)
+
+
+def read_content(path: Path, remedy: str) -> bytes:
+    """The bytes of a file, or of a pipe, unpacked. It is opened once. Raises DataError as `read_lines`."""
     try:
-        text = _read(path).decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
+        return _read(path)
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} can't be read ({error}); {remedy}") from error
+
+
+def lines_of(content: bytes, path: Path, remedy: str) -> list[tuple[int, str]]:
+    """The lines of what was read there. Raises DataError for what is no UTF-8, with the first such line."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = error.object[: error.start].count(b"\n") + 1
+        raise DataError(f"{path}:{number} can't be read ({error}); {remedy}") from error
     return [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
 
@@ -52,9 +68,30 @@ def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _read(path: Path) -> bytes:
     """The bytes, unpacked, of which never more than the bound are in memory."""
     with path.open("rb") as file:
-        is_packed = file.read(2) == _GZIP_MAGIC
-    with gzip.open(path) if is_packed else path.open("rb") as content:
-        data = content.read(MAX_BYTES + 1)
+        first = file.read(len(_GZIP_MAGIC))
+        is_packed = first == _GZIP_MAGIC
+        whole = io.BufferedReader(_Behind(first, file))
+        with gzip.open(whole) if is_packed else whole as content:
+            data = content.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:
         raise OSError(f"more than {MAX_BYTES} bytes{' unpacked' if is_packed else ''}")
     return data
+
+
+class _Behind(io.RawIOBase):
+    """A file whose first bytes were read already, as if they had not been: a pipe can't be read twice."""
+
+    def __init__(self, first: bytes, rest: BinaryIO) -> None:
+        self._first, self._rest = first, rest
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The first bytes, then the others."""
+        part = self._first or self._rest.read(len(buffer))
+        taken = part[: len(buffer)]
+        self._first = part[len(taken) :]
+        buffer[: len(taken)] = taken
+        return len(taken)

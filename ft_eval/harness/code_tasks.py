@@ -81,6 +81,16 @@ class CodeSession:
         """The sha256 of all that is published about a problem. Raises as `problem` does."""
         return self._problems(task).digest(task_id)
 
+    def test_files(self) -> tuple[Path, ...]:
+        """The files of tests that are here, of whatever task. Raises DataError where one that was named is not."""
+        return tuple(data.here for data in self._data.values() if data.here is not None)
+
+    def remark_on_tests(self, tasks: Sequence[str]) -> None:
+        """Say it where these tasks' tests are no known release. Raises as `problem` does."""
+        for task, data in self._data.items():
+            if task in tasks:
+                data.remark_on_origin()
+
     def score(self, problem: Problem, program: str, *, afresh: bool = False) -> CodeScore:
         """The verdict on a program, from memory unless `afresh`. Raises SandboxError where it can't be run."""
         return self._scorers_upto(1)[0].score(problem, program, afresh=afresh)

@@ -6,7 +6,7 @@ mirror too, of unknown revisions. Knows no hub and no task.
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +19,8 @@ from ft_eval.store.codec import dump, load
 MANIFEST_NAME = "manifest.json"
 RELEASE_ID = "evalplus-release"
 """The folder of evalplus's release files, which come from no dataset repository."""
+_ADVICE = f"run `ft-eval fetch` for it again, or remove {MANIFEST_NAME} to read it as it is"
+_MOVE = f"move it away, or remove {MANIFEST_NAME} to read the folder as it is"
 _MAX_MANIFEST_BYTES = 64 * 2**20
 
 
@@ -145,27 +147,71 @@ def verify_mirror(folder: Path, on_file: Callable[[str], None] = lambda _: None)
     )
 
 
-def check_files(folder: Path, repository: MirroredRepository) -> None:
+def check_files(folder: Path, repository: MirroredRepository, others: Iterable[MirroredRepository] = ()) -> None:
     """See that a repository's files are those that the manifest lists. Each is read once; see `known_digests`.
 
+    Args:
+        folder: the mirror's root.
+        repository: what is looked at.
+        others: further repositories, which may lie in its folder.
+
     Raises:
-        DataError: one is missing, has another size or another digest; it is named.
+        DataError: one is missing, has another size or another digest, or one is there that is not listed and could be
+            read as data; it is named.
     """
-    advice = f"run `ft-eval fetch` for it again, or remove {MANIFEST_NAME} to read it as it is"
-    for file in repository.files:
+    _check_listed(folder, repository, repository.files)
+    inner = tuple(f"{one.id}/" for one in others if one.id.startswith(f"{repository.id}/"))
+    listed = {file.path for file in repository.files}
+    there = _walk(folder / repository.id) if (folder / repository.id).is_dir() else ()
+    for name in sorted(there):
+        if name not in listed and _may_be_data(name) and not f"{repository.id}/{name}".startswith(inner):
+            path = folder / repository.id / name
+            raise DataError(f"{path} is not in {MANIFEST_NAME} and could be read as data; {_MOVE}")
+
+
+def check_release_file(folder: Path, name: str) -> None:
+    """See that one of evalplus's files is the one that the folder's manifest lists, where there is a list of them.
+
+    Raises:
+        DataError: it is another, or is not listed, or the manifest can't be read.
+    """
+    manifest = read_manifest(folder)
+    release = None if manifest is None else manifest.repository(RELEASE_ID)
+    if release is None:
+        return
+    files = [file for file in release.files if file.path == name]
+    if not files:
+        raise DataError(f"{folder / RELEASE_ID / name} is not in {MANIFEST_NAME}; {_MOVE}")
+    _check_listed(folder, release, files)
+
+
+def _check_listed(folder: Path, repository: MirroredRepository, files: Sequence[MirroredFile]) -> None:
+    for file in files:
         path = folder / repository.id / file.path
         if not path.is_file():
-            raise DataError(f"{path} is missing: {MANIFEST_NAME} lists it; {advice}")
+            raise DataError(f"{path} is missing: {MANIFEST_NAME} lists it; {_ADVICE}")
         if (num_bytes := path.stat().st_size) != file.num_bytes:
-            raise DataError(f"{path} has {num_bytes} bytes, and {MANIFEST_NAME} says {file.num_bytes}; {advice}")
-    found = known_digests(folder / repository.id, [file.path for file in repository.files])
-    for file in repository.files:
+            raise DataError(f"{path} has {num_bytes} bytes, and {MANIFEST_NAME} says {file.num_bytes}; {_ADVICE}")
+    found = known_digests(folder / repository.id, [file.path for file in files])
+    for file in files:
         if found[file.path] != file.sha256:
             path = folder / repository.id / file.path
             raise DataError(
                 f"{path} has sha256 {found[file.path][:12]}…, and {MANIFEST_NAME} says {file.sha256[:12]}…: it was "
-                f"changed; {advice}"
+                f"changed; {_ADVICE}"
             )
+
+
+def _may_be_data(name: str) -> bool:
+    """Whether `datasets` could read a file as data, or by it choose what it reads; it reads nothing that is hidden.
+
+    A dataset card counts: the one in a repository's root says which files are data.
+    """
+    *folders, last = name.split("/")
+    if any(part.startswith((".", "__")) for part in folders) or last.startswith("."):
+        return False
+    is_about = last.upper().startswith(("LICENSE", "LICENCE")) or (last.upper().startswith("README") and folders)
+    return not is_about
 
 
 def _walk(folder: Path) -> Iterator[str]:

@@ -94,7 +94,7 @@ class DataSource:
         """Hold the datasets' files, as far as the folder has them, to the sizes and digests in its manifest.
 
         Raises:
-            DataError: one is missing or has been changed; it is named.
+            DataError: one is missing, has been changed, or is not listed; it is named.
         """
         if manifest is None or self.data_dir is None:
             return
@@ -102,7 +102,7 @@ class DataSource:
         releases = [RELEASE_ID] if any(one.startswith("evalplus/") for one in here) else []
         for name in (*here, *releases):
             if (repository := manifest.repository(name)) is not None:
-                check_files(self.data_dir, repository)
+                check_files(self.data_dir, repository, manifest.repositories)
 
     def revision(self, dataset: str) -> str:
         """The commit that the folder's manifest gives for a dataset; empty where there is none to be told.

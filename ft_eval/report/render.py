@@ -28,7 +28,7 @@ from ft_eval.report.tables import Report
 from ft_eval.report.words import gain_interval_text
 from ft_eval.resources import templates_dir
 from ft_eval.stats import VarianceSplit, Verdict
-from ft_eval.store.files import make_folder, write_atomically
+from ft_eval.store.files import make_folder, refuse_in_place_of_file, write_atomically
 
 MARKS = {Verdict.BETTER: "▲", Verdict.WORSE: "▼", Verdict.EQUIVALENT: "◆", Verdict.UNRESOLVED: "○"}
 """A shape for each verdict, so that colour is never alone."""
@@ -43,8 +43,9 @@ def write_report(report: Report, folder: Path, samples: Sequence[StoredRun | Run
         samples: the runs whose samples are to stand in Every Eval Ever's instance-level format too; none: they don't.
 
     Raises:
-        StoreError: the folder can't be made or written.
+        StoreError: the folder can't be made or written, or what is no file stands where one is due.
     """
+    refuse_in_place_of_file(folder / FOLDER)
     rows = write_sample_rows(report, samples, folder) if samples else {}
     texts = {
         "report.html": render_html(report),
@@ -58,6 +59,8 @@ def write_report(report: Report, folder: Path, samples: Sequence[StoredRun | Run
     }
     contents = {name: text.encode("utf-8") for name, text in texts.items()}
     contents |= {"scores.parquet": to_parquet(report), "sections.parquet": sections_parquet(report)}
+    for name in contents:
+        refuse_in_place_of_file(folder / name)
     make_folder(folder)
     if any(name.startswith(f"{FOLDER}/") for name in texts):
         make_folder(folder / FOLDER)

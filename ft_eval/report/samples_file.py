@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ft_eval.records import Job, SampleResult
 from ft_eval.report.catalog import policy_text
 from ft_eval.report.columns import Batch, RunReader, StoredRun, struct_column, struct_fields
-from ft_eval.store.files import make_folder, one_clear_line, sync_folder
+from ft_eval.store.files import make_folder, one_clear_line, refuse_in_place_of_file, sync_folder
 
 _MAX_ROWS, _MAX_CHARACTERS = 16_384, 16 * 2**20
 """A row group ends at either, so that memory stays small whatever the texts' length."""
@@ -54,9 +54,12 @@ def recorded_runs(stores: Sequence[StoredRun], path: Path) -> Iterator[tuple[Run
         StoreError: the file can't be written, or samples can't be read.
     """
     make_folder(path.parent)
+    refuse_in_place_of_file(path)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with one_clear_line(path, "write"), temporary.open("wb") as file:
+        with one_clear_line(path, "write"):
+            temporary.unlink(missing_ok=True)  # of a process that died; never written through, were it a link
+        with one_clear_line(path, "write"), temporary.open("xb") as file:
             with pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
                 rows = _Rows(writer)
                 runs = [RunReader(store, partial(rows.append, store.plan.run_id)) for store in stores]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ft_eval.engine.client import EngineSlot
 from ft_eval.executors import Executor, LocalExecutor
 from ft_eval.harness.code_check import check_references
+from ft_eval.harness.code_data import benchmarks_of
 from ft_eval.harness.code_tasks import CodeTaskSettings, joined_session
 from ft_eval.plan import PlannedRun
 from ft_eval.records import Job
@@ -100,6 +101,7 @@ def _check_code(planned: PlannedRun, jobs: Sequence[Job], stack: ExitStack) -> M
     source = planned.source
     opened = stack.enter_context(joined_session(CodeTaskSettings(data_dir=source.data_dir, offline=source.offline)))
     provenance(planned.plan.jobs)
+    opened.remark_on_tests(benchmarks_of(tasks))
     return {
         name: check_references(opened, name, documents(planned, name, task.num_docs)) for name, task in tasks.items()
     }

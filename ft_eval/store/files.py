@@ -44,6 +44,21 @@ def refuse_link(path: Path) -> None:
         raise StoreError(f"{path} is a symbolic link, which a run folder never holds; put the file itself there")
 
 
+def refuse_special(path: Path) -> None:
+    """Raise StoreError for a device, a pipe or a socket, in whose place a file would be put."""
+    with suppress(OSError):
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
+            raise StoreError(f"{path} is there and is no file; move it away, or choose another folder")
+
+
+def refuse_in_place_of_file(path: Path) -> None:
+    """Raise StoreError for a link, a device or a pipe where a report's file is due: it would be lost, or lead away."""
+    if path.is_symlink():
+        raise StoreError(f"{path} is a symbolic link, and a report is written as files; move it away, or choose -o DIR")
+    refuse_special(path)
+
+
 def _refuse_irregular(path: Path) -> None:
     """Raise StoreError for what is no file: reading a pipe could wait for ever."""
     refuse_link(path)
@@ -99,8 +114,10 @@ def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
     """Write a file under a temporary name in its folder, then put it in place; the old file stays until then.
 
     Raises:
-        StoreError: The disk is full or the folder can't be written; no half-written file stays behind.
+        StoreError: The disk is full, the folder can't be written, or a device or a pipe stands there; no half-written
+            file stays behind.
     """
+    refuse_special(path)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with one_clear_line(path, "write"):

@@ -8,7 +8,7 @@ import pytest
 from tests.bad_inputs.case import Case, Held
 from tests.bad_inputs.index import ROOT, rows
 
-GROUPS = ("test_checkpoints", "test_lengths", "test_tasks", "test_data", "test_numbers", "test_output")
+GROUPS = ("test_checkpoints", "test_lengths", "test_tasks", "test_data", "test_numbers", "test_output", "elsewhere")
 NUMBERS = range(1, 81)
 
 

@@ -1,6 +1,8 @@
 """`ft-eval fetch`: from the command line to a mirror and back, every mistake one line and exit code 2."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,33 @@ def test_fetch_then_check_then_a_damaged_file(call, tmp_path):
     assert call("fetch", "--tasks", "ft_gsm8k", "--to", "mirror")[0] == 0
     (tmp_path / "mirror/ex\ntra").unlink()
     assert call("fetch", "--check", "mirror")[0] == 0
+
+
+def test_what_can_be_typed_next_is_quoted(call):
+    assert "--data-dir 'mir ror' --offline" in call("fetch", "--tasks", "ft_gsm8k", "--to", "mir ror")[1]
+
+
+def test_the_advice_fits_what_was_found(call, tmp_path):
+    assert call("fetch", "--tasks", "ft_gsm8k", "--to", "mirror")[0] == 0
+    (tmp_path / "mirror/extra").touch()
+    assert call("fetch", "--check", "mirror")[2].endswith("0 missing, 0 changed, 1 extra; move away what is extra\n")
+    (tmp_path / "mirror/openai/gsm8k" / MAIN[0]).unlink()
+    assert "1 extra; run its `ft-eval fetch` again and move away what is extra" in call("fetch", "--check", "mirror")[2]
+    (tmp_path / "mirror/extra").unlink()
+    assert call("fetch", "--check", "mirror")[2].endswith("0 extra; run its `ft-eval fetch` again\n")
+
+
+def test_the_hub_is_asked_for_datasets_alone(tmp_path):
+    """In a process of its own: what the library may ask, it reads from the environment when it is imported."""
+    stand_in = StandIn()
+    stand_in.repositories["openai/gsm8k"] = {"README.md": GSM8K_CARD, MAIN[0]: parquet("a"), MAIN[1]: parquet("b")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    with running(stand_in):
+        environment = {**kept, "HF_ENDPOINT": stand_in.address, "HF_HOME": str(tmp_path / "home")}
+        command = [sys.executable, "-m", "ft_eval", "fetch", "--tasks", "ft_gsm8k", "--to", str(tmp_path / "mirror")]
+        done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [path for path in stand_in.log if not path.startswith(("/api/datasets/", "/datasets/", "/cdn/"))] == []
 
 
 def test_a_hub_that_is_not_there_is_one_line_and_leaves_nothing(call, monkeypatch):

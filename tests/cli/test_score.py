@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ft_eval.errors import SandboxError
+from ft_eval.harness.manifest import Manifest, MirroredFile, MirroredRepository, write_manifest
 from ft_eval.sandbox.sandbox import Sandbox
 from ft_eval.store import RunStore
 from tests.fakes import caller, write_checkpoint
@@ -213,3 +214,32 @@ def test_the_tier_that_is_asked_for_is_the_tier_of_the_run(call, model):
     result = store.result(store.plan.jobs[0].id)
     assert result is not None
     assert result.scoring["sandbox"].startswith("none: no isolation")
+
+
+def test_tests_that_are_no_release_are_told_and_those_of_a_manifest_are_held_to_it(call, tmp_path):
+    write("samples.jsonl", *completions(RIGHT, RIGHT))
+    release = tmp_path / "data" / "evalplus-release" / "HumanEvalPlus.jsonl.gz"
+    release.parent.mkdir(parents=True)
+    release.write_bytes(Path("problems.jsonl").read_bytes())
+    arguments = (*SCORE[:4], "--sandbox", "none", "--allow-unsafe-code", "--data-dir", tmp_path / "data", "--offline")
+    code, _, err = call(*arguments)
+    told = [line for line in err.splitlines() if line.startswith("warning: ")]
+    assert (code, len(told)) == (0, 1), err
+    assert "is not HumanEvalPlus v0.1.10 as evalplus released it" in told[0]
+    entry = MirroredFile(path=release.name, num_bytes=release.stat().st_size, sha256="0" * 64)
+    listed = MirroredRepository(id="evalplus-release", revision="v", source="https://hub", rows={}, files=(entry,))
+    write_manifest(tmp_path / "data", Manifest(repositories=(listed,)))
+    code, out, err = call(*arguments)
+    assert (code, out, "it was changed; run `ft-eval fetch`" in err) == (2, "", True)
+
+
+def test_a_run_that_goes_on_in_another_sandbox_says_so(call, model):
+    unsafe = ("--sandbox", "none", "--allow-unsafe-code")
+    assert call(*run_arguments(model, *unsafe))[0] == 0
+    for tier, words in (("ll", "--sandbox ll"), ("auto", "--sandbox auto")):
+        code, _, err = call(*run_arguments(model, "--sandbox", tier))
+        told = [line for line in err.splitlines() if line.startswith("warning: ")]
+        assert (code, len(told)) == (0, 1), err
+        assert f"were run in the sandbox none, and {words} changes nothing of that; choose another" in told[0]
+    code, _, err = call(*run_arguments(model, *unsafe))
+    assert (code, "warning" in err) == (0, False), err

@@ -9,8 +9,9 @@ from pathlib import Path
 import evalplus.data.utils
 import pytest
 
-from ft_eval.errors import DataError
+from ft_eval.errors import DataError, FtEvalWarning
 from ft_eval.harness.code_data import CodeData
+from ft_eval.harness.manifest import Manifest, MirroredFile, MirroredRepository, write_manifest
 from ft_eval.sandbox.wire import from_tree, parse
 
 ROW = {
@@ -122,6 +123,39 @@ def test_the_record_names_the_release_only_when_the_bytes_are_the_release(data_d
     other = humaneval(tmp_path).provenance
     assert other["humaneval_plus_data"] == "HumanEvalPlus, not a known release"
     assert other["humaneval_plus_data_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_release_is_known_by_what_it_has_in_any_place_and_packing(data_dir: Path, tmp_path: Path) -> None:
+    released = gzip.decompress((data_dir / "evalplus-release" / "HumanEvalPlus.jsonl.gz").read_bytes())
+    cached = tmp_path / "cache" / "HumanEvalPlus-v0.1.10.jsonl"
+    cached.parent.mkdir()
+    for content, label in (
+        (released, "HumanEvalPlus v0.1.10"),
+        (released + b"\n", "HumanEvalPlus, not a known release"),
+    ):
+        cached.write_bytes(content)
+        assert humaneval().provenance["humaneval_plus_data"] == label
+    again = tmp_path / "again.gz"
+    again.write_bytes(gzip.compress(released, 1))
+    data = CodeData("humaneval_plus", data_dir=None, offline=True, file=again)
+    assert data.provenance["humaneval_plus_data"] == "HumanEvalPlus v0.1.10"
+
+
+def test_tests_of_unknown_origin_are_told_unless_they_were_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "evalplus-release" / "HumanEvalPlus.jsonl.gz", [ROW])
+    with pytest.warns(FtEvalWarning, match=r"HumanEvalPlus\.jsonl\.gz is not HumanEvalPlus v0\.1\.10 as evalplus rel"):
+        humaneval(tmp_path).remark_on_origin()
+    CodeData("humaneval_plus", data_dir=None, offline=True, file=path).remark_on_origin()
+
+
+def test_a_release_file_that_the_manifest_does_not_list_so_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "evalplus-release" / "HumanEvalPlus.jsonl.gz", [ROW])
+    entry = MirroredFile(path=path.name, num_bytes=path.stat().st_size, sha256="0" * 64)
+    release = MirroredRepository(id="evalplus-release", revision="v", source="https://hub", rows={}, files=(entry,))
+    write_manifest(tmp_path, Manifest(repositories=(release,)))
+    with pytest.raises(DataError, match=r"HumanEvalPlus\.jsonl\.gz has sha256 .* it was changed"):
+        humaneval(tmp_path).problem("HumanEval/0")
+    assert humaneval(tmp_path).is_here
 
 
 def test_the_released_files_are_whole(data_dir: Path) -> None:

@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -126,12 +129,40 @@ def test_a_bad_line_is_named_with_its_number(session, tmp_path, case):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_a_line_that_is_no_utf8_is_named_with_its_number(session, tmp_path, start):
+    path = tmp_path / "s.jsonl"
+    path.write_bytes(start + json.dumps(completion(0, RIGHT)).encode() + b'\n{"task_id": "\xe9"}\n')
+    with pytest.raises(DataError, match=r"s\.jsonl:2 can't be read \('utf-8' codec can't decode byte 0xe9"):
+        read_solutions(path, session, TASK)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("piece", [1, 2**16])
+def test_samples_are_read_from_a_pipe(session, tmp_path, packed, piece):
+    """Once, also where its first byte comes alone."""
+    content = "".join(json.dumps(completion(number, RIGHT)) + "\n" for number in range(3)).encode()
+    content = gzip.compress(content) if packed else content
+    os.mkfifo(tmp_path / "pipe")
+
+    def write_slowly() -> None:
+        with (tmp_path / "pipe").open("wb", buffering=0) as pipe:
+            pipe.write(content[:piece])
+            time.sleep(0.05)
+            pipe.write(content[piece:])
+
+    writer = threading.Thread(target=write_slowly, daemon=True)
+    writer.start()
+    assert len(read_solutions(tmp_path / "pipe", session, TASK).solutions) == 3
+    writer.join(10)
+
+
 @pytest.mark.parametrize("content", [b"", b"\n \n", b"\xff\xfe", b"\x1f\x8bbroken", None], ids=repr)
 def test_a_file_without_samples_is_refused(session, tmp_path, content):
     path = tmp_path / "s.jsonl"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(DataError, match=r"s\.jsonl (has no samples|can't be read)"):
+    with pytest.raises(DataError, match=r"s\.jsonl(:1)? (has no samples|can't be read)"):
         read_solutions(path, session, TASK)
     with pytest.raises(DataError, match="is a folder"):
         read_solutions(tmp_path, session, TASK)

@@ -1,6 +1,7 @@
 """evalplus's release files go into a mirror beside the datasets, with the digests that are known."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,7 @@ def release(hub, monkeypatch):
     data = b"\x1f\x8b not really"
     source = code_data._SOURCES["mbpp_plus"]
     digest = hashlib.sha256(data).hexdigest()
-    changed = type(source)(
-        name=source.name, file=source.file, override=source.override, version=source.version, sha256=digest
-    )
+    changed = replace(source, sha256=digest)
     monkeypatch.setitem(code_data._SOURCES, "mbpp_plus", changed)
     monkeypatch.setenv(ADDRESS_VARIABLE, f"{hub.address}/cdn/")
     name = release_url("mbpp_plus").removeprefix(f"{hub.address}/cdn/")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ft_eval.harness.manifest import (
     Manifest,
     MirroredFile,
     MirroredRepository,
+    check_release_file,
     read_manifest,
     verify_mirror,
     write_manifest,
@@ -107,6 +109,12 @@ def test_a_missing_file_is_refused(mirror):
         DataSource(data_dir=mirror).check(["org/name"])
 
 
+def test_a_missing_folder_is_refused(mirror):
+    shutil.rmtree(mirror / "evalplus-release")
+    with pytest.raises(DataError, match=r"evalplus-release/test.jsonl is missing"):
+        DataSource(data_dir=mirror).check(["evalplus/mbppplus"])
+
+
 def test_evalplus_files_are_looked_at_with_its_datasets(mirror):
     (mirror / "evalplus-release/test.jsonl").write_bytes(b"")
     DataSource(data_dir=mirror).check(["org/name"])
@@ -131,3 +139,47 @@ def test_a_dataset_beside_the_manifest_is_read_without_a_revision(mirror):
     source.check(["own/one"])
     assert (source.revision("own/one"), source.revision("org/nam"), DataSource().revision("org/name")) == ("", "", "")
     assert source.revision("org/name") == source.revision("org/name/config") == "c" * 40
+
+
+@pytest.mark.parametrize("name", ["test2.jsonl", "high/test.jsonl", "README.md", "notes.txt", "link"])
+def test_a_file_that_is_not_listed_and_could_be_data_is_refused(mirror, name):
+    (mirror / "org/name" / name).parent.mkdir(exist_ok=True)
+    if name == "link":
+        (mirror / "org/name/link").symlink_to("..")
+    else:
+        (mirror / "org/name" / name).write_bytes(LINES)
+    source = DataSource(data_dir=mirror)
+    source.check(["org/other"])
+    with pytest.raises(DataError, match=rf"org/name/{name} is not in manifest.json and could be read as data; move it"):
+        source.check(["org/name"])
+
+
+def test_a_file_that_is_no_data_is_let_alone(mirror):
+    for name in (".DS_Store", ".gitattributes", ".cache/huggingface/x.lock", "LICENSE", "a/README.md", "__pycache__/x"):
+        (mirror / "org/name" / name).parent.mkdir(exist_ok=True, parents=True)
+        (mirror / "org/name" / name).write_bytes(LINES)
+    DataSource(data_dir=mirror).check(["org/name"])
+
+
+def test_a_repository_in_anothers_folder_is_not_its_data(mirror):
+    """`org/name` beside the old kind of repository that has no organisation."""
+    manifest = read_manifest(mirror)
+    assert manifest is not None
+    (mirror / "org/card.txt").write_bytes(LINES)
+    write_manifest(mirror, manifest.updated(repository("org", **{"card.txt": LINES})))
+    DataSource(data_dir=mirror).check(["org"])
+
+
+@pytest.mark.parametrize("what", ["changed", "not listed", "listed", "no list of them"])
+def test_evalplus_tests_are_the_listed_ones_or_refused(mirror, what):
+    name = "gone.jsonl" if what == "not listed" else "test.jsonl"
+    if what == "changed":
+        (mirror / "evalplus-release/test.jsonl").write_bytes(LINES.replace(b"2", b"3"))
+    if what == "no list of them":
+        write_manifest(mirror, Manifest(repositories=(repository("org/name", **{"test.jsonl": LINES}),)))
+    if what in {"changed", "not listed"}:
+        words = "it was changed" if what == "changed" else "is not in manifest.json; move it away"
+        with pytest.raises(DataError, match=words):
+            check_release_file(mirror, name)
+    else:
+        check_release_file(mirror, name)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import math
+import os
 import re
 from collections import Counter
 from dataclasses import replace
@@ -10,8 +11,9 @@ from itertools import pairwise
 
 import pytest
 
+from ft_eval.errors import StoreError
 from ft_eval.records import TaskGroup
-from ft_eval.report import Report, Verdict, build_report, render_html, score_records, write_report
+from ft_eval.report import Report, Verdict, build_report, recorded_runs, render_html, score_records, write_report
 from ft_eval.report.scores import ScoreRecord
 from ft_eval.resources import templates_dir
 from tests.report.example import example_report
@@ -207,6 +209,21 @@ def test_write_report_leaves_whole_files(tmp_path):
     assert [path.name for path in paths] == names
     assert sorted(path.name for path in (tmp_path / "deep").rglob("*.*")) == sorted(names)
     assert paths[0].read_text(encoding="utf-8") == render_html(report)
+
+
+@pytest.mark.parametrize("name", ["report.html", "scores.csv", "every_eval_ever", "samples.parquet"])
+@pytest.mark.parametrize("what", ["a link", "a pipe"])
+def test_what_is_no_file_is_neither_replaced_nor_followed(tmp_path, name, what):
+    if what == "a pipe":
+        os.mkfifo(tmp_path / name)
+    else:
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / name).symlink_to("elsewhere")
+    runs = [store({job(baseline(), task()): [1.0, 0.0]})]
+    before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with pytest.raises(StoreError, match="move it away"), recorded_runs(runs, tmp_path / "samples.parquet") as recorded:
+        write_report(build_report(recorded), tmp_path)
+    assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
 def luminance(colour: str) -> float:

@@ -65,3 +65,10 @@ def test_a_file_that_stands_in_the_way_of_a_folder_is_one_clear_line(tmp_path):
             make_folder(path)
     with pytest.raises(StoreError, match="can't write: Not a directory"):
         write_atomically(tmp_path / "file" / "b", [b"x"])
+
+
+def test_a_pipe_is_never_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "report.html")
+    with pytest.raises(StoreError, match="is there and is no file"):
+        write_atomically(tmp_path / "report.html", [b"new"])
+    assert [path.is_fifo() for path in tmp_path.iterdir()] == [True]
