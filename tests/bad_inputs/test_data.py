@@ -169,7 +169,12 @@ CASES = (
     Case(59, "an expected value that can't be sent", score({"canonical_solution": "    return object()\n"})),
     Case(60, "a few-shot example that is scored too", mine(*CHOICE, FEWSHOT, more=("--num-fewshot", "1", "--dry-run"))),
 )
+FAULTS = "tests/harness/test_dataset_faults.py"
 HELD = (
+    Held(51, "a parquet file without rows", f"{FAULTS}::test_a_parquet_file_without_rows_is_named"),
+    Held(56, "a dataset's file in Latin-1", f"{FAULTS}::test_a_file_in_latin_1_is_named_and_not_the_task"),
+    Held(56, "a dataset's card that is no YAML", f"{FAULTS}::test_a_card_that_is_no_yaml_is_named"),
+    Held(56, "a dataset that is a script", f"{FAULTS}::test_a_loading_script_is_named_as_what_it_is"),
     Held(
         50,
         "two versions of a task in one report",
