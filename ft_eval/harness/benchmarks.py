@@ -25,6 +25,18 @@ def hellaswag_question(doc: Mapping[str, Any]) -> str:
     return f"{hellaswag_context(doc)}\nHow does it go on?\n{lines}Answer:"
 
 
+def race_letters(doc: Mapping[str, Any]) -> list[str]:
+    """The letters of a RACE question's options.
+
+    Raises:
+        ValueError: the options are no list of one to four texts.
+    """
+    options = doc["options"]
+    if not isinstance(options, list) or not 0 < len(options) <= 4 or not all(isinstance(one, str) for one in options):
+        raise ValueError(f"options is {options!r:.100}, expected one to four texts")
+    return list("ABCD"[: len(options)])
+
+
 def score_nq(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
     """NaturalQuestions: whether the completion is one of the answers."""
     return {"exact_match": float(is_answer(results[0], doc["answer"]))}

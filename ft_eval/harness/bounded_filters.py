@@ -60,6 +60,8 @@ def _bounded(task: str, make: Callable[[], Filter]) -> Callable[[], Filter]:
             made.regex = BoundedPattern(task, made.regex_pattern)
     except (re.error, regex.error) as error:
         raise TaskError(f"task {task}: the pattern of a filter can't be used: {error}") from error
+    except (TypeError, ValueError, AttributeError, LookupError, AssertionError) as error:
+        raise TaskError(f"task {task}: a filter can't be made of what its file gives: {error}") from error
     if getattr(made, "regexes_to_ignore", None):
         raise TaskError(f"task {task}: regexes_to_ignore of a filter can't be bounded in time; leave it out")
     return (lambda: made) if isinstance(made, RegexFilter) else make

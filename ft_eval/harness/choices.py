@@ -21,7 +21,9 @@ from lm_eval.api.task import ConfigurableTask
 from numpy.typing import NDArray
 
 from ft_eval.errors import TaskError
+from ft_eval.harness.document_faults import look_at
 from ft_eval.harness.names import ACC_COMPLETION, BARE_PREFIX
+from ft_eval.harness.templates import RAISED, names_what_is_absent
 
 Pair = tuple[str, str]
 """(context, continuation), as lm-eval asks for a log-likelihood."""
@@ -40,7 +42,12 @@ class ChoiceTask(ConfigurableTask):  # type: ignore[misc] # lm-eval ships no typ
     """One of lm-eval's multiple-choice tasks with the paper's metrics.
 
     Its `doc_to_target` gives the right choice's number, 0-based. Letters or texts: the task file says what is a choice.
+
+    Raises:
+        TaskError: the first document can't be used.
     """
+
+    GOLD_IS_A_NUMBER = True
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         names = [str(item["metric"]) for item in config.get("metric_list") or ()]
@@ -48,10 +55,23 @@ class ChoiceTask(ConfigurableTask):  # type: ignore[misc] # lm-eval ships no typ
         if unknown or not names:
             given = f"metric {', '.join(unknown)}" if unknown else "no metric_list"
             raise ValueError(f"{given}: a ChoiceTask has acc, acc_char, acc_completion")
-        super().__init__(config={key: value for key, value in config.items() if key != "class"})
+        try:
+            super().__init__(config={key: value for key, value in config.items() if key != "class"})
+        except RAISED as error:
+            self._blame_first_document(error)
+            raise
         target = self.config.doc_to_target
         if isinstance(target, str) and target.isidentifier() and target not in self.eval_docs[0]:
             raise ValueError(f"the documents have no column '{target}', which doc_to_target names")
+
+    def _blame_first_document(self, error: Exception) -> None:
+        """Raise TaskError where it is the document that lm-eval tries, and not a column that no document has."""
+        docs = getattr(self, "task_docs", None)
+        if docs is None or not len(docs) or names_what_is_absent(error):
+            return
+        choices, fault = look_at(self, docs[0])
+        fault = fault or ("has an empty choice" if "" in choices else f"can't be used ({error})")
+        raise TaskError(f"task {self.task_name}: document 0 {fault}; mend its data, or the task's file") from error
 
     def pairs(self, doc: Mapping[str, Any], context: str) -> list[Pair]:
         """Per choice, what is scored after what."""

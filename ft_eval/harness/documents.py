@@ -8,6 +8,8 @@ from typing import Any
 
 from lm_eval.api.task import Task
 
+from ft_eval.errors import DataError
+
 _STOCK_CLUSTERS: Mapping[str, str] = {
     "boolq": "passage",
     "drop": "passage",
@@ -19,7 +21,21 @@ _MAX_NAME_LENGTH = 64
 
 
 def dataset_digest(task: Task, num_docs: int) -> str:
-    """sha256, hexadecimal, over the scored documents and the pool that few-shot examples come from, in order."""
+    """sha256, hexadecimal, over the scored documents and the pool that few-shot examples come from, in order.
+
+    Raises:
+        DataError: a document is no UTF-8. This is the first to read them all, and texts are decoded when they are read.
+    """
+    try:
+        return _digest(task, num_docs)
+    except UnicodeDecodeError as error:
+        dataset = task.get_config("dataset_path")
+        raise DataError(
+            f"task {task.task_name}: a document of {dataset} is no UTF-8 ({error}); mend its data"
+        ) from error
+
+
+def _digest(task: Task, num_docs: int) -> str:
     digest = hashlib.sha256()
     for position, doc in enumerate(task.eval_docs):
         if position >= num_docs:

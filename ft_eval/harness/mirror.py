@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ft_eval.errors import DataError
+from ft_eval.errors import DataError, FtEvalError
 from ft_eval.harness.data_lines import files_of, named_lines
+from ft_eval.harness.dataset_faults import cache_fault, of_config, reading_fault
 from ft_eval.harness.manifest import RELEASE_ID, Manifest, check_files, read_manifest
-from ft_eval.harness.task_files import one_line
 from ft_eval.records import content_hash
 
 OFFLINE_VARIABLES: Mapping[str, str] = {
@@ -165,13 +165,19 @@ def redirected_datasets(source: DataSource) -> Iterator[OpenedData]:
             if folder not in known:
                 source.check_files([path], manifest)
                 known[folder] = _repository(folder, path)
+            opened.files = [file for file in of_config(known[folder].files, name) if file.suffix.startswith(".json")]
             return _load_folder(original, known[folder], name, kwargs)
         source.check([path])
         return original(path, name, **kwargs)
 
     def load_dataset(path: str, name: str | None = None, **kwargs: Any) -> Any:
         opened.splits, opened.files = None, files_of(kwargs.get("data_files"))
-        found = load(path, name, kwargs)
+        try:
+            found = load(path, name, kwargs)
+        except OSError as error:
+            if fault := cache_fault(error, Path(datasets.config.HF_DATASETS_CACHE)):
+                raise DataError(fault) from error
+            raise
         opened.splits = found if isinstance(found, Mapping) else None
         return found
 
@@ -207,18 +213,20 @@ def _repository(folder: Path, dataset_id: str) -> _Repository:
 
 
 def _load_folder(load: Any, repository: _Repository, name: str | None, kwargs: Mapping[str, Any]) -> Any:
-    from datasets.exceptions import DatasetGenerationError  # noqa: PLC0415 — as above
-
-    for path in repository.files:
-        if path.suffix == ".parquet" and (name is None or name in path.as_posix()):
+    files = of_config(repository.files, name)
+    for path in files:
+        if path.suffix == ".parquet":
             _refuse_bomb(path, repository.id)
     try:
         with named_lines(lambda: (path for path in repository.files if path.suffix.startswith(".json"))):
             return load(str(repository.folder), name, **{"cache_dir": str(repository.cache), **kwargs})
-    except (ValueError, FileNotFoundError, DatasetGenerationError) as error:
-        raise DataError(
-            f"dataset {repository.id} in {repository.folder} can't be read: {one_line(error)}; download it again"
-        ) from error
+    except FtEvalError:
+        raise
+    except Exception as error:  # a reader of a format, or of the card, may raise anything
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise
+        reason = reading_fault(repository.folder, files, error)
+        raise DataError(f"dataset {repository.id} in {repository.folder} can't be read: {reason}") from error
 
 
 def _refuse_bomb(path: Path, dataset_id: str) -> None:

@@ -1,7 +1,6 @@
-"""What is wrong with a task's documents: none that can be judged, choices that are none, columns that aren't there.
+"""What is wrong with a task's documents: one that can't be judged, columns that aren't there, values that are missing.
 
-lm-eval counts an item whose right answer is not among its choices as answered wrongly, and asks about a missing value
-as `None`. Knows no file of tasks and no folder of data.
+lm-eval asks about a missing value as `None`. Knows no file of tasks and no folder of data.
 """
 
 import re
@@ -9,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from lm_eval.api.task import ConfigurableTask, Task
+from lm_eval.api.task import Task
 
 from ft_eval.errors import TaskError
-from ft_eval.harness.templates import template_faults
+from ft_eval.harness.document_faults import look_at
 
 _TEMPLATES = ("doc_to_text", "doc_to_target", "doc_to_choice")
 _EXPRESSION = re.compile(r"\{[{%](.*?)[%}]\}", flags=re.DOTALL)
@@ -22,8 +21,8 @@ _UNDEFINED = re.compile("is undefined$|has no attribute")
 _MAX_NAMED = 20
 
 
-def check_choices(task: Task, num_docs: int) -> int:
-    """See that each scored document of a multiple-choice task has choices, and its answer among them.
+def check_documents(task: Task, num_docs: int) -> int:
+    """See that each scored document gives a prompt, and has the answer, and where there are some the choices, it needs.
 
     A task that judges its answers by code of its own is left to it.
 
@@ -33,15 +32,12 @@ def check_choices(task: Task, num_docs: int) -> int:
     Raises:
         TaskError: the first document that can't be judged, by its number from 0, and why.
     """
-    if not _is_judged_by_choices(task):
-        return 0
     num_twice = 0
-    with template_faults(task.task_name):
-        for number, doc in enumerate(islice(task.eval_docs, num_docs)):
-            choices, fault = _choices(task, doc)
-            if fault:
-                raise TaskError(f"task {task.task_name}: document {number} {fault}; mend its data, or the task's file")
-            num_twice += len(set(choices)) < len(choices)
+    for number, doc in enumerate(islice(task.eval_docs, num_docs)):
+        choices, fault = look_at(task, doc)
+        if fault:
+            raise TaskError(f"task {task.task_name}: document {number} {fault}; mend its data, or the task's file")
+        num_twice += len(set(choices)) < len(choices)
     return num_twice
 
 
@@ -49,9 +45,9 @@ def data_remarks(task: Task, num_docs: int) -> Iterator[str]:
     """What is odd about the scored documents and can be asked: missing values, one choice twice, one text for all.
 
     Raises:
-        TaskError: see `check_choices`.
+        TaskError: see `check_documents`.
     """
-    if num_twice := check_choices(task, num_docs):
+    if num_twice := check_documents(task, num_docs):
         yield f"task {task.task_name}: {num_twice} of {num_docs} documents offer one choice twice"
     fields, columns = _fields(task), _columns(task.eval_docs)
     for name in sorted(fields & set(columns)):
@@ -83,33 +79,6 @@ def data_hint(error: BaseException, loaded: Mapping[str, Any] | None) -> str:
         return ""
     columns = dict.fromkeys(name for rows in loaded.values() for name in _columns(rows))
     return f"; its data has the splits {_named(loaded)}, with the columns {_named(columns)}"
-
-
-def _is_judged_by_choices(task: Task) -> bool:
-    return (
-        task.OUTPUT_TYPE == "multiple_choice"
-        and isinstance(task, ConfigurableTask)
-        and type(task).process_results is ConfigurableTask.process_results
-        and not callable(task.get_config("process_results"))
-        and not getattr(task, "multiple_input", 0)
-    )
-
-
-def _choices(task: Any, doc: Any) -> tuple[Sequence[str], str]:
-    """A document's choices, and why it can't be judged by them; empty where it can."""
-    try:
-        choices, gold = task.doc_to_choice(doc), task.doc_to_target(doc)
-    except (ValueError, SyntaxError, TypeError, LookupError) as error:
-        return (), f"gives no choices or no answer ({' '.join(str(error).split())[:200]})"
-    if not isinstance(choices, list) or not choices:
-        return (), f"has no choices ({choices!r:.100})"
-    for choice in choices:
-        if not isinstance(choice, str):
-            return (), f"has the choice {choice!r:.100}, expected a text"
-    for one in gold if isinstance(gold, list) else [gold]:
-        if one not in (choices if isinstance(one, str) else range(len(choices))):
-            return (), f"has the answer {one!r:.100}, which is none of its {len(choices)} choices"
-    return choices, ""
 
 
 def _fields(task: Task) -> set[str]:

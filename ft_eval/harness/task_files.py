@@ -138,9 +138,9 @@ def _functions(path: Path) -> list[tuple[int, str]]:
 
 
 def _line_of(path: Path, pattern: str) -> int:
-    """The first line that has the pattern, from 1; 0 for none."""
+    """The first line that has the pattern and is no comment, from 1; 0 for none."""
     lines = enumerate(_text(path).splitlines(), start=1)
-    return next((number for number, line in lines if re.search(pattern, line)), 0)
+    return next((number for number, line in lines if not line.startswith("#") and re.search(pattern, line)), 0)
 
 
 def one_line(error: BaseException) -> str:

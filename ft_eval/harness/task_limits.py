@@ -17,6 +17,7 @@ from lm_eval.api.task import TaskConfig
 
 from ft_eval.errors import TaskError, did_you_mean
 from ft_eval.harness.generation_kwargs import check_generation_kwargs
+from ft_eval.harness.task_shapes import shape_faults
 from ft_eval.resources import tasks_dir
 
 MAX_BYTES = 2**20
@@ -204,6 +205,7 @@ def _top_level(node: yaml.MappingNode, path: Path, root: Path | None) -> Iterato
             yield from _include_faults(value, path, root)
         elif name in _EXPECTED and value.tag != _FUNCTION:
             yield from _type_faults(name, value)
+        yield from shape_faults(name, value)
 
 
 def _name_faults(value: yaml.ScalarNode) -> Iterator[_Fault]:

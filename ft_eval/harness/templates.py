@@ -16,7 +16,7 @@ from typing import Any
 
 import lm_eval.utils
 from jinja2 import StrictUndefined, Template, nodes
-from jinja2.exceptions import SecurityError, TemplateError, TemplateRuntimeError, TemplateSyntaxError
+from jinja2.exceptions import SecurityError, TemplateError, TemplateRuntimeError, TemplateSyntaxError, UndefinedError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
@@ -29,6 +29,8 @@ _MAX_DEPTH = 60
 _Absent = type("Absent", (StrictUndefined,), {"__repr__": StrictUndefined.__str__})
 """A field that a document lacks; in a list, too, it is an error and no text."""
 _REFUSED = (nodes.Macro, nodes.CallBlock, nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Block)
+RAISED = (TemplateError, ValueError, SyntaxError, TypeError, LookupError, AttributeError)
+"""What templates and functions of task files raise over a document that is not what they expect."""
 _spent = local()
 """Of the rendering at hand: `deadline` and `num_steps`."""
 
@@ -48,6 +50,11 @@ def template_faults(task: str) -> Iterator[None]:
         yield
     except TemplateError as error:
         raise TaskError(f"task {task}: a template can't be rendered: {' '.join(str(error).split())[:300]}") from error
+
+
+def names_what_is_absent(error: BaseException) -> bool:
+    """Whether a template has read a field that its document lacks."""
+    return isinstance(error, UndefinedError)
 
 
 class BoundedTemplate(Template):

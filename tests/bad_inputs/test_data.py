@@ -76,6 +76,21 @@ def mirrored(spoil: Callable[[Path], object]) -> Callable[[Room], Sequence[objec
     return prepare
 
 
+def race(task: str, *rows: Mapping[str, object]) -> Callable[[Room], Sequence[object]]:
+    """A run of RACE over a mirror with these documents, which say what is different in them."""
+
+    def prepare(room: Room) -> Sequence[object]:
+        room.write("data/ehovy/race/test.jsonl", "".join(json.dumps({**RACE, **row}) + "\n" for row in rows))
+        files = "- config_name: high\n  data_files:\n  - {split: test, path: test.jsonl}\n"
+        room.write("data/ehovy/race/README.md", f"---\nconfigs:\n{files}---\n")
+        return run_arguments(room.checkpoint(), "--data-dir", room.inputs / "data", task=task)
+
+    return prepare
+
+
+RACE = {"article": "Ann has a dog.", "question": "Who?", "options": ["Ann", "Bob", "x", "y"], "answer": "A"}
+
+
 def score(problem: Mapping[str, object]) -> Callable[[Room], Sequence[object]]:
     """`ft-eval score` of a sample against a problem of the user's."""
 
@@ -112,6 +127,33 @@ CASES = (
     Case(53, "an answer below the choices", with_doc(g=-1)),
     Case(53, "no answer", with_doc(g=None)),
     Case(53, "an answer that is no choice", mine(*CHOICE, docs=[{**doc, "g": "z"} for doc in DOCS])),
+    Case(53, "an answer of RACE that is no letter", race("ft_race_high_text", {}, {"answer": "AB"})),
+    Case(53, "an answer of RACE that is empty, in the first document", race("ft_race_high_text", {"answer": ""}, {})),
+    Case(53, "options of RACE that are missing", race("ft_race_high_text", {}, {"options": None})),
+    Case(
+        53,
+        "an answer of RACE beyond its options",
+        race("ft_race_high_letter", {}, {"answer": "D", "options": list("abc")}),
+    ),
+    Case(
+        53,
+        "a prompt that can't be made of a document",
+        mine(
+            TEXT[0],
+            "doc_to_text: '{% for one in c %}{{one}}{% endfor %}'",
+            TEXT[2],
+            docs=[DOCS[0], {**DOCS[1], "c": None}],
+        ),
+    ),
+    Case(
+        53,
+        "an answer that no completion can equal",
+        mine(
+            *TEXT,
+            "metadata: {must_match: {a: '#### [0-9]'}}",
+            docs=[{**DOCS[0], "a": "#### 1"}, {**DOCS[1], "a": "none"}],
+        ),
+    ),
     Case(53, "one choice twice", with_doc(c=["a", "a"])),
     Case(55, "a file of a mirror that was changed", mirrored(lambda file: file.write_text(GOOD.replace("3", "9")))),
     Case(55, "a file of a mirror that was cut", mirrored(lambda file: file.write_text(GOOD[:-1]))),
@@ -127,7 +169,12 @@ CASES = (
     Case(59, "an expected value that can't be sent", score({"canonical_solution": "    return object()\n"})),
     Case(60, "a few-shot example that is scored too", mine(*CHOICE, FEWSHOT, more=("--num-fewshot", "1", "--dry-run"))),
 )
+FAULTS = "tests/harness/test_dataset_faults.py"
 HELD = (
+    Held(51, "a parquet file without rows", f"{FAULTS}::test_a_parquet_file_without_rows_is_named"),
+    Held(56, "a dataset's file in Latin-1", f"{FAULTS}::test_a_file_in_latin_1_is_named_and_not_the_task"),
+    Held(56, "a dataset's card that is no YAML", f"{FAULTS}::test_a_card_that_is_no_yaml_is_named"),
+    Held(56, "a dataset that is a script", f"{FAULTS}::test_a_loading_script_is_named_as_what_it_is"),
     Held(
         50,
         "two versions of a task in one report",

@@ -98,6 +98,11 @@ HELD = (
         "a run's folder that can't be written",
         "tests/store/test_whose_run.py::test_a_folder_that_may_not_be_written_or_entered_is_one_clear_line",
     ),
+    Held(
+        69,
+        "a cache that can't be written",
+        "tests/harness/test_dataset_faults.py::test_a_cache_that_cannot_be_written_is_no_fault_of_the_task",
+    ),
     Held(70, "a full disk", f"{STORE}::test_a_full_disk_at_any_write_is_one_clear_line_and_loses_nothing"),
     Held(
         70,

@@ -13,6 +13,7 @@ from tests.bad_inputs.case import Case, Held, Room, edit_config, run_arguments
 CHOICE = ("output_type: multiple_choice", 'doc_to_text: "{{q}}"', "doc_to_target: 0", 'doc_to_choice: "{{[a, q]}}"')
 TEXT = ("output_type: generate_until", 'doc_to_text: "{{q}}"', "doc_to_target: a")
 LIMITS = "tests/harness/test_task_limits.py::test_what_is_off_is_named_with_its_line"
+SHAPES = "tests/harness/test_task_shapes.py::test_what_has_another_shape_is_named_with_its_line"
 TEMPLATES = "tests/harness/test_templates.py"
 READING = "tests/harness/test_task_files.py::test_a_file_that_cannot_be_read_is_named_with_its_line"
 
@@ -122,6 +123,11 @@ CASES = (
     Case(37, "a metric of the user's that would be loaded", included("metric_list: [{metric: ./mine.py}]")),
     Case(49, "a file included by a name of 300 letters", included("include: " + "a" * 300)),
     Case(48, "a filter's pattern that is none", included(FILTERS % "'(a'")),
+    Case(39, "an empty list of metrics", included("metric_list: []")),
+    Case(39, "a misspelt aggregation", included("metric_list: [{metric: exact_match, aggregation: maen}]")),
+    Case(39, "an argument that a filter does not take", included(FILTERS % "a, foo: 5")),
+    Case(39, "a pattern that is a number", included(FILTERS % "5")),
+    Case(39, "an example that is no document", included("fewshot_config: {samples: [5]}")),
     Case(36, "a folder of task files that is not there", asking("--include-path", "absent")),
     Case(49, "groups that hold each other", group_of_itself),
 )
@@ -131,6 +137,7 @@ HELD = (
     Held(37, "Python tags in a task file", LIMITS),
     Held(38, "a key that stands twice in YAML", LIMITS),
     Held(39, "words and numbers that YAML reads as something else", LIMITS),
+    Held(39, "a task's name that is a number", SHAPES),
     Held(40, "an alias bomb", LIMITS),
     Held(41, "an unknown key in a task file", LIMITS),
     Held(44, "a document among its own few-shots", "test_44_a_document_is_never_its_own_example"),

@@ -197,3 +197,12 @@ def test_every_folder_explains_itself():
             text = (folder / "README.md").read_text(encoding="utf-8")
             names = [str(load_yaml(path, resolve_func=False).get("task")) for path in folder.glob("ft_*.yaml")]
             assert all(name in text for name in names if name.startswith("ft_")), folder
+
+
+@pytest.mark.parametrize("name", ["toy_gsm8k", "toy_mmlu", "toy_target"])
+def test_a_toy_tasks_folder_says_source_licence_items_and_score(name):
+    text = (tasks_dir() / name / "README.md").read_text(encoding="utf-8")
+    num_items = len((tasks_dir() / name / "test.jsonl").read_text().splitlines())
+    assert f"# {name}\n" in text
+    assert f"{num_items} items" in text
+    assert all(word in text for word in ("| Source |", "| Licence |", "| Scored |", "| Shots |", "stock"))

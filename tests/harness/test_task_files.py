@@ -29,6 +29,10 @@ BUILDING = {
     "module": ("task: bad\ndoc_to_text: !function nothing.f\n", "bad.yaml:2: !function nothing.f can't be had"),
     "function": ("task: bad\ndoc_to_text: !function os.nothing\n", "bad.yaml:2: !function os.nothing can't be had"),
     "field": (f'task: bad\n{JSON}doc_to_text: "{{{{absent}}}}"\n', "bad.yaml:7: 'absent' is undefined"),
+    "comment": (
+        f'# about absent\ntask: bad\n{JSON}doc_to_text: "{{{{absent}}}}"\n',
+        "bad.yaml:8: 'absent' is undefined",
+    ),
     "template": (f'task: bad\n{JSON}doc_to_text: "{{% if %}}"\n', "bad.yaml:1: .*Expected an expression"),
     "output": (f"task: bad\noutput_type: dance\n{JSON}", "bad.yaml:2: Got invalid output_type 'dance'"),
     "metric": (
