@@ -5,14 +5,16 @@ from typing import Any
 
 import click
 
+from ft_eval.cli.paths import PATH
+
 
 @click.command(short_help="Turn another project's checkpoint into a folder, or check it.")
-@click.argument("source", type=click.Path(path_type=Path), metavar="SRC")
-@click.argument("destination", type=click.Path(path_type=Path), metavar="[DST]", required=False)
+@click.argument("source", type=PATH, metavar="SRC")
+@click.argument("destination", type=PATH, metavar="[DST]", required=False)
 @click.option("--check", is_flag=True, help="Print the self-checks of SRC and write nothing.")
 @click.option(
     "--tokenizer",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="PATH",
     help="A tokenizer.json or its folder; default: the one beside SRC.",
 )

@@ -9,9 +9,10 @@ from typing import Any
 import click
 
 from ft_eval.cli.options import parse_names
+from ft_eval.cli.paths import PATH
 from ft_eval.errors import DataError, UsageError
 
-_FOLDER = click.Path(path_type=Path)
+_FOLDER = PATH
 _REVISION = re.compile(r"([\w.-]+(?:/[\w.-]+)?)=([\w./-]+)", flags=re.ASCII)
 
 

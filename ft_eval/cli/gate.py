@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from ft_eval.cli.options import RunPlace
+from ft_eval.cli.paths import PATH
 
 if TYPE_CHECKING:
     from ft_eval.store.remote.url import RunUrl
 
-_FILE = click.Path(path_type=Path)
+_FILE = PATH
 
 
 @click.command(short_help="Hold runs to a policy, for CI.")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from ft_eval.cli.paths import PATH
+
 if TYPE_CHECKING:  # heavy: loaded when a command runs
     from ft_eval.plan import PlannedRun
     from ft_eval.records import Registration
@@ -44,7 +46,7 @@ def make_plan_command(run: click.Command) -> click.Command:
     """`plan` as `run` with another ending."""
     to = click.Option(
         ["--to", "plan_to"],
-        type=click.Path(path_type=Path),
+        type=PATH,
         default=Path("plan.json"),
         show_default=True,
         metavar="FILE",

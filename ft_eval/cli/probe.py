@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from ft_eval.cli.options import Whole
+from ft_eval.cli.paths import PATH
 
-_PATH = click.Path(path_type=Path)
+_PATH = PATH
 
 
 @click.command(short_help="What does the latent Z do, and is it used at all?")

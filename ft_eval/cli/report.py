@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from ft_eval.cli.options import Number, RunPlace, parse_names
+from ft_eval.cli.paths import PATH
 from ft_eval.cli.planning import read_registration
 
 if TYPE_CHECKING:  # heavy: loaded when a command runs
     from ft_eval.report.pages import Page
     from ft_eval.store.remote.url import RunUrl
 
-_FILE = click.Path(path_type=Path)
+_FILE = PATH
 
 
 @click.command(short_help="Write report.html of one or more runs.")

@@ -7,11 +7,12 @@ import click
 
 from ft_eval.cli.code_settings import require_code
 from ft_eval.cli.options import DEFAULT_MAX_UNSCORED, Number, RunPlace, Whole
+from ft_eval.cli.paths import PATH
 from ft_eval.cli.planning import say_deviations, take_flags, write_plan
 from ft_eval.cli.run_flags import RunFlags
 from ft_eval.cli.stopping import ends_in_order
 
-_FOLDER = click.Path(file_okay=True, path_type=Path)
+_FOLDER = PATH
 
 
 @click.command(short_help="Evaluate checkpoints on tasks.")

@@ -13,8 +13,9 @@ import click
 
 from ft_eval.cli.now_and_then import NowAndThen
 from ft_eval.cli.options import Whole
+from ft_eval.cli.paths import PATH
 
-_FILE = click.Path(path_type=Path)
+_FILE = PATH
 
 
 @click.command(short_help="Score completions made elsewhere.")

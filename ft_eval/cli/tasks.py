@@ -5,9 +5,10 @@ from pathlib import Path
 
 import click
 
+from ft_eval.cli.paths import PATH
 from ft_eval.errors import TaskError
 
-_FOLDER = click.Path(path_type=Path)
+_FOLDER = PATH
 
 
 @click.command(short_help="List the tasks.")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ft_eval.cli.options import Number, Whole
+from ft_eval.cli.paths import PATH
 
 
 @click.group(short_help="The shipped toy pair, and its training.")
@@ -23,7 +24,7 @@ def path() -> None:
 
 
 @toy.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 @click.option(
     "--kappa", "kappa_bits", type=Number(low=0.0), metavar="BITS", help="Free bits κ per token; default: the recipe's."
 )

@@ -37,7 +37,7 @@ _Fault = tuple[yaml.Node, str]
 _KINDS: Mapping[str, Callable[[Any], bool]] = {
     "a text": lambda value: isinstance(value, str),
     "a whole number, 0 or more": lambda value: type(value) is int and 0 <= value < 2**31,
-    "a whole number, 1 or more": lambda value: type(value) is int and 1 <= value < 2**31,
+    "a whole number, 1 to 100,000": lambda value: type(value) is int and 1 <= value <= 100_000,
     "true or false": lambda value: isinstance(value, bool),
     "a mapping": lambda value: isinstance(value, dict),
 }
@@ -48,7 +48,7 @@ _TEXTS = (
 _EXPECTED: Mapping[str, str] = {
     **dict.fromkeys(_TEXTS, "a text"),
     "num_fewshot": "a whole number, 0 or more",
-    "repeats": "a whole number, 1 or more",
+    "repeats": "a whole number, 1 to 100,000",
     "should_decontaminate": "true or false",
     "unsafe_code": "true or false",
     "dataset_kwargs": "a mapping",
