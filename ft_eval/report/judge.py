@@ -27,6 +27,7 @@ from ft_eval.stats import (
     Criteria,
     DetectableEffect,
     Interval,
+    PairedComparison,
     Target,
     benjamini_hochberg,
     decide,
@@ -176,7 +177,8 @@ def _judge_metric(row: TaskRow, metric: MetricRow, rulings: _Rulings, terms: Ter
 
 def settle(comparison: Comparison, ruling: Ruling | None, metric: MetricRow, terms: Terms) -> Comparison:
     """Decide one comparison; without a ruling, by its own p."""
-    paired = comparison.paired
+    paired = _possible(comparison.paired) if metric.unit is Unit.POINTS else comparison.paired
+    comparison = replace(comparison, paired=paired)
     ruling = ruling or Ruling(p_value=paired.p_value)
     criteria = Criteria(
         margin=terms.margin if metric.unit is Unit.POINTS else None,
@@ -200,6 +202,20 @@ def _with_power(comparison: Comparison, ruling: Ruling, unit: Unit) -> Compariso
     comparison = replace(comparison, detectable=_detectable(comparison, ruling.alpha, unit))
     sentence, advice = comparison_sentence(comparison, unit), resolving_sentence(comparison, unit)
     return replace(comparison, sentence=sentence, advice=advice)
+
+
+def _possible(paired: PairedComparison) -> PairedComparison:
+    """The same with intervals that end where differences of scores in [0, 1] do: few clusters give wider ones."""
+    inner = paired.interval_90
+    return replace(
+        paired,
+        difference=replace(paired.difference, low=_end(paired.difference.low), high=_end(paired.difference.high)),
+        interval_90=inner and replace(inner, low=_end(inner.low), high=_end(inner.high)),
+    )
+
+
+def _end(value: float) -> float:
+    return value if math.isnan(value) else min(1.0, max(-1.0, value))
 
 
 def _inner_interval(comparison: Comparison) -> Interval:

@@ -273,3 +273,10 @@ def test_no_difference_that_scores_cannot_have_is_called_detectable(repeats, is_
     scores = {job(baseline(), spec): [0.0, 0.5] * repeats, job(latent(), spec): [0.6, 0.4] * repeats}
     record = found(build_report([store(scores)]))["gsm8k", "latent"]
     assert math.isnan(record.smallest_detectable) is not is_told
+
+
+def test_no_interval_goes_beyond_what_scores_can_differ_by():
+    spec = task(num_docs=2)
+    report = build_report([store({job(baseline(), spec): [0.0, 0.5], job(latent(), spec): [0.9, 0.4]})])
+    record = found(report)["gsm8k", "latent"]
+    assert (record.difference_low, record.difference_high) == (-1.0, 1.0)
