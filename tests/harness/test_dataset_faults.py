@@ -61,7 +61,7 @@ def test_a_loading_script_is_named_as_what_it_is(folder):
 def test_a_file_in_latin_1_is_named_and_not_the_task(folder):
     (folder / "README.md").write_text(CARD.format("jsonl", "jsonl"))
     (folder / "high" / "test.jsonl").write_bytes(json.dumps({**ROW, "article": "?"}).encode().replace(b"?", b"\xe9"))
-    assert said(folder).startswith(f"{folder}/high/test.jsonl can't be read ('utf-8' codec can't decode byte 0xe9")
+    assert said(folder).startswith(f"{folder}/high/test.jsonl:1 can't be read ('utf-8' codec can't decode byte 0xe9")
 
 
 def test_so_is_one_whose_first_document_is_sound(folder):
