@@ -12,14 +12,13 @@ from ft_eval.cli.options import parse_names
 from ft_eval.cli.paths import PATH
 from ft_eval.errors import DataError, UsageError
 
-_FOLDER = PATH
 _REVISION = re.compile(r"([\w.-]+(?:/[\w.-]+)?)=([\w./-]+)", flags=re.ASCII)
 
 
 @click.command(short_help="Download the datasets of tasks for --data-dir.")
-@click.argument("folder", required=False, type=_FOLDER, metavar="[DIR]")
+@click.argument("folder", required=False, type=PATH, metavar="[DIR]")
 @click.option("--tasks", "-t", multiple=True, metavar="A,B", help="Tasks, groups or tags; see `ft-eval tasks`.")
-@click.option("--to", "to", type=_FOLDER, metavar="DIR", help="The folder; datasets go to DIR/ORG/NAME.")
+@click.option("--to", "to", type=PATH, metavar="DIR", help="The folder; datasets go to DIR/ORG/NAME.")
 @click.option(
     "--revision",
     "revisions",

@@ -14,13 +14,11 @@ from ft_eval.cli.paths import PATH
 if TYPE_CHECKING:
     from ft_eval.store.remote.url import RunUrl
 
-_FILE = PATH
-
 
 @click.command(short_help="Hold runs to a policy, for CI.")
 @click.argument("runs", nargs=-1, type=RunPlace(), metavar="[RUN]...")
-@click.option("--policy", "policy_file", type=_FILE, required=True, metavar="FILE", help="A policy.toml.")
-@click.option("--junit", "junit_file", type=_FILE, metavar="FILE", help="Also write the checks as JUnit XML.")
+@click.option("--policy", "policy_file", type=PATH, required=True, metavar="FILE", help="A policy.toml.")
+@click.option("--junit", "junit_file", type=PATH, metavar="FILE", help="Also write the checks as JUnit XML.")
 @click.pass_context
 def gate(ctx: click.Context, runs: "tuple[Path | RunUrl, ...]", policy_file: Path, junit_file: Path | None) -> None:
     """Hold runs to a policy and exit with 0 pass, 1 fail, 2 a mistake, 3 inconclusive, 4 incomplete.

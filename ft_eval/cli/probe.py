@@ -7,14 +7,12 @@ import click
 from ft_eval.cli.options import Whole
 from ft_eval.cli.paths import PATH
 
-_PATH = PATH
-
 
 @click.command(short_help="What does the latent Z do, and is it used at all?")
-@click.argument("checkpoint", required=False, type=_PATH, metavar="[CKPT]")
-@click.option("--baseline", type=_PATH, metavar="CKPT", help="Its baseline, measured on the same texts.")
-@click.option("--texts", type=_PATH, metavar="FILE", help="A text per line, or .jsonl with `text`. Default: toy texts.")
-@click.option("--to", "folder", type=_PATH, metavar="DIR", help="Where to write; default: probes/<name of CKPT>.")
+@click.argument("checkpoint", required=False, type=PATH, metavar="[CKPT]")
+@click.option("--baseline", type=PATH, metavar="CKPT", help="Its baseline, measured on the same texts.")
+@click.option("--texts", type=PATH, metavar="FILE", help="A text per line, or .jsonl with `text`. Default: toy texts.")
+@click.option("--to", "folder", type=PATH, metavar="DIR", help="Where to write; default: probes/<name of CKPT>.")
 @click.option("--adapter", metavar="NAME", help="A model class, as module:Class or an entry point, for other layouts.")
 @click.option(
     "--num-draws", type=Whole(low=1, high=4096), default=64, show_default=True, help="K of the largest bound."

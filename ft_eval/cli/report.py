@@ -14,12 +14,10 @@ if TYPE_CHECKING:  # heavy: loaded when a command runs
     from ft_eval.report.pages import Page
     from ft_eval.store.remote.url import RunUrl
 
-_FILE = PATH
-
 
 @click.command(short_help="Write report.html of one or more runs.")
 @click.argument("runs", nargs=-1, type=RunPlace(), metavar="[RUN]...")
-@click.option("--output-dir", "-o", type=_FILE, metavar="DIR", help="Where to write; default: the run's folder.")
+@click.option("--output-dir", "-o", type=PATH, metavar="DIR", help="Where to write; default: the run's folder.")
 @click.option(
     "--format",
     "form",
@@ -32,7 +30,7 @@ _FILE = PATH
 @click.option(
     "--checkpoints",
     "checkpoints_file",
-    type=_FILE,
+    type=PATH,
     metavar="FILE",
     help="A checkpoints.toml: its `primary` is taken where --primary is not given.",
 )
@@ -42,7 +40,7 @@ _FILE = PATH
     metavar="POINTS",
     help="Differences inside ±POINTS make no practical difference: what is shown to be inside is called equivalent.",
 )
-@click.option("--plan", "plan_file", type=_FILE, metavar="FILE", help="A plan to hold the runs to; default: their own.")
+@click.option("--plan", "plan_file", type=PATH, metavar="FILE", help="A plan to hold the runs to; default: their own.")
 @click.option(
     "--reference",
     type=click.Choice(["paper"]),
@@ -57,7 +55,7 @@ _FILE = PATH
     "--probe",
     "probes",
     multiple=True,
-    type=_FILE,
+    type=PATH,
     metavar="DIR",
     help="A folder that `ft-eval probe` wrote: its results stand in the section on Z; repeatable.",
 )

@@ -12,8 +12,6 @@ from ft_eval.cli.planning import say_deviations, take_flags, write_plan
 from ft_eval.cli.run_flags import RunFlags
 from ft_eval.cli.stopping import ends_in_order
 
-_FOLDER = PATH
-
 
 @click.command(short_help="Evaluate checkpoints on tasks.")
 @click.option(
@@ -23,7 +21,7 @@ _FOLDER = PATH
     help="A checkpoint, a folder of checkpoints, or a name in --checkpoints. Repeatable.",
 )
 @click.option(
-    "--checkpoints", "checkpoints_file", type=_FOLDER, metavar="FILE", help="A checkpoints.toml: names, pairs, κ."
+    "--checkpoints", "checkpoints_file", type=PATH, metavar="FILE", help="A checkpoints.toml: names, pairs, κ."
 )
 @click.option("--adapter", metavar="NAME", help="A model class, as module:Class or an entry point, for other layouts.")
 @click.option("--allow-nonfinite", is_flag=True, help="Evaluate weights that are NaN or infinite all the same.")
@@ -32,7 +30,7 @@ _FOLDER = PATH
     "--include-path",
     "include_paths",
     multiple=True,
-    type=_FOLDER,
+    type=PATH,
     metavar="DIR",
     help="A folder of task files of your own. Repeatable.",
 )
@@ -69,7 +67,7 @@ _FOLDER = PATH
 @click.option(
     "--plan",
     "plan_file",
-    type=_FOLDER,
+    type=PATH,
     metavar="FILE",
     is_eager=True,
     callback=take_flags,
@@ -107,7 +105,7 @@ _FOLDER = PATH
     metavar="DIR",
     help="The run's folder, or its address (s3://bucket/run); default: runs/<id of the work>.",
 )
-@click.option("--data-dir", type=_FOLDER, metavar="DIR", help="Datasets in the hub's layout, as DIR/ORG/NAME.")
+@click.option("--data-dir", type=PATH, metavar="DIR", help="Datasets in the hub's layout, as DIR/ORG/NAME.")
 @click.option("--offline", is_flag=True, help="Open no network connection.")
 @click.option(
     "--sandbox",

@@ -15,21 +15,19 @@ from ft_eval.cli.now_and_then import NowAndThen
 from ft_eval.cli.options import Whole
 from ft_eval.cli.paths import PATH
 
-_FILE = PATH
-
 
 @click.command(short_help="Score completions made elsewhere.")
-@click.argument("samples", type=_FILE, metavar="SAMPLES.jsonl")
+@click.argument("samples", type=PATH, metavar="SAMPLES.jsonl")
 @click.option("--task", "-t", required=True, metavar="NAME", help="humaneval_plus or mbpp_plus.")
-@click.option("--problems", type=_FILE, metavar="FILE", help="Score against these problems, in evalplus's format.")
-@click.option("--json", "json_path", type=_FILE, metavar="OUT", help="Write the scores and every verdict there.")
+@click.option("--problems", type=PATH, metavar="FILE", help="Score against these problems, in evalplus's format.")
+@click.option("--json", "json_path", type=PATH, metavar="OUT", help="Write the scores and every verdict there.")
 @click.option("--partial", is_flag=True, help="Score what is there where some problems have no sample.")
 @click.option("--num-workers", type=Whole(low=1), metavar="N", help="Programs at a time; default: one per processor.")
 @click.option(
     "--sandbox", "tier", default="auto", show_default=True, metavar="TIER", help="auto, ns, bwrap, ll, docker or none."
 )
 @click.option("--allow-unsafe-code", is_flag=True, help="Let --sandbox none run programs with all your rights.")
-@click.option("--data-dir", type=_FILE, metavar="DIR", help="Where evalplus-release/ lies.")
+@click.option("--data-dir", type=PATH, metavar="DIR", help="Where evalplus-release/ lies.")
 @click.option("--offline", is_flag=True, help="Open no network connection.")
 def score(  # noqa: PLR0917 — click passes every option by name
     samples: Path,

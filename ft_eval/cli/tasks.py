@@ -8,13 +8,11 @@ import click
 from ft_eval.cli.paths import PATH
 from ft_eval.errors import TaskError
 
-_FOLDER = PATH
-
 
 @click.command(short_help="List the tasks.")
 @click.argument("pattern", required=False)
 @click.option("--all", "everything", is_flag=True, help="lm-eval's own too (thousands; takes seconds).")
-@click.option("--data-dir", type=_FOLDER, metavar="DIR", help="Where to look for datasets, as in `ft-eval run`.")
+@click.option("--data-dir", type=PATH, metavar="DIR", help="Where to look for datasets, as in `ft-eval run`.")
 @click.option("--where", is_flag=True, help="Print the file of the task called PATTERN, for an include.")
 def tasks(pattern: str | None, everything: bool, data_dir: Path | None, where: bool) -> None:
     """List the names that --tasks takes, those that contain PATTERN if one is given.

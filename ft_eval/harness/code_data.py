@@ -159,9 +159,9 @@ class CodeData:
     @cached_property
     def provenance(self) -> Mapping[str, str]:
         """The file's sha256 and, where that is a known release, its version."""
-        label = self._source.version if self.is_release else ", not a known release"
+        what = f" {self._source.version}" if self.is_release else ", not a known release"
         return {
-            f"{self._task}_data": f"{self._source.name}{' ' * self.is_release}{label}",
+            f"{self._task}_data": f"{self._source.name}{what}",
             f"{self._task}_data_sha256": hashlib.sha256(self.path.read_bytes()).hexdigest(),
         }
 

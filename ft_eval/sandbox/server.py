@@ -82,7 +82,7 @@ class BoxServer:
     """One fork server process. Raises ServerError when it can't be started in this tier."""
 
     def __init__(self, tier: str) -> None:
-        self._tier, self._pidfd = tier, -1
+        self._tier, self._pidfd, self._numpy_parent = tier, -1, _numpy_parent()
         self._stderr = os.memfd_create("ft-eval-box-stderr")
         self._work_dir = _make_work_dir()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -94,7 +94,7 @@ class BoxServer:
             self.close()
             raise
         self.walls: str = hello["walls"]
-        self.versions = f"python {hello['python']}, {_numpy_version()}"
+        self.versions = f"python {hello['python']}, {_numpy_version(self._numpy_parent)}"
         if tier in {"ns", "bwrap"}:
             Path(self._work_dir).rmdir()  # it was the place to build the root on; the root has moved
 
@@ -179,7 +179,7 @@ class BoxServer:
 
     def _command(self, control_fd: int) -> list[str]:
         """The interpreter and what it is told; in bubblewrap's walls where that is the tier."""
-        numpy_parent, flags = _numpy_parent(), ["-s", "-P", "-S", "-B", "-c", _BOOT]
+        numpy_parent, flags = self._numpy_parent, ["-s", "-P", "-S", "-B", "-c", _BOOT]
         if self._tier != "bwrap":
             config = ServerConfig(
                 tier=self._tier, control_fd=control_fd, work_dir=self._work_dir, numpy_parent=numpy_parent
@@ -262,9 +262,8 @@ def _numpy_parent() -> str:
     return "" if spec is None or spec.origin is None else str(Path(spec.origin).resolve().parents[1])
 
 
-def _numpy_version() -> str:
-    """The version of the NumPy that programs find, in words, read from its own file and without importing it."""
-    parent = _numpy_parent()
+def _numpy_version(parent: str) -> str:
+    """The version of the NumPy in a folder, in words, read from its own file and without importing it."""
     if not parent:
         return "no numpy"
     found = _NUMPY_VERSION.search(Path(parent, "numpy", "version.py").read_text(encoding="utf-8"))

@@ -122,16 +122,21 @@ def write_atomically(path: Path, chunks: Iterable[bytes]) -> None:
     try:
         with one_clear_line(path, "write"):
             temporary.unlink(missing_ok=True)  # of a process that died; never written through, were it a link
-            with temporary.open("xb") as file:
-                file.writelines(chunks)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            put_in_place(path, temporary, chunks)
             sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def put_in_place(path: Path, temporary: Path, chunks: Iterable[bytes]) -> None:
+    """Write a file under a name that nothing has yet, beside its own, then give it its own. Raises OSError."""
+    with temporary.open("xb") as file:
+        file.writelines(chunks)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def make_folder(path: Path) -> None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ft_eval.errors import NO_ROOM, NoRoomError, UsageError
+from ft_eval.store.files import put_in_place
 
 _MAX_LINKS = 40
 
@@ -61,11 +62,7 @@ def write_output(flag: str, path: Path, content: bytes) -> None:
             return
         target = _target(path)
         with _temporary(target) as temporary:
-            with temporary.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
+            put_in_place(target, temporary, [content])
 
 
 def is_written_as_it_is(path: Path) -> bool:

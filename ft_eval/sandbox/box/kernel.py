@@ -78,8 +78,7 @@ def unshare(flags: int) -> None:
 
 def control_process(option: int, value: int | bytes | object = 0, more: int | object = 0) -> None:
     """Call prctl(2). Raises OSError."""
-    if _libc.prctl(option, value, more, None, None) < 0:
-        _checked(f"prctl {option}", -1)
+    _checked(f"prctl {option}", _libc.prctl(option, value, more, None, None))
 
 
 def make_read_only(target: str) -> None:

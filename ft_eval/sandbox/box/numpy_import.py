@@ -55,19 +55,22 @@ def offer(parent: str) -> None:
 
 
 def is_importable(parent: str, behind: Callable[[], object]) -> bool:
-    """Whether NumPy can be imported by a process that has put itself behind some walls: one of its own, in passing.
+    """Whether NumPy is imported, or can be by a process that has put itself behind some walls: one of its own.
 
     Args:
         parent: as in `offer`, seen from there; empty where it has been offered.
         behind: puts that process there.
     """
+    if "numpy" in sys.modules:
+        return True
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
             behind()
             offer(parent)
-            status = 0 if load() or "numpy" in sys.modules else 1
+            load()
+            status = 0
         finally:
             os._exit(status)
     return os.waitpid(pid, 0)[1] == 0
