@@ -165,6 +165,15 @@
     return true;
   }
 
+  // A link here opens at once, and also where its address is the page's already: no change would be announced then.
+  function onLink(event) {
+    const link = event.target.closest('a[href^="#s="]');
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    if (link.hash !== location.hash) history.pushState(null, "", link.hash);
+    openHash();
+  }
+
   // The sample itself.
   function show() {
     if (at < 0) { ui.detail.replaceChildren(el("p", { class: "why" }, "Nothing fits these filters.")); return; }
@@ -259,6 +268,7 @@
     ui.list.addEventListener("scroll", drawRows, { passive: true });
     addEventListener("resize", redraw);
     byId("explorer").addEventListener("keydown", onKey);
+    ui.detail.addEventListener("click", onLink);
     addEventListener("hashchange", openHash);
     openHash();
     document.documentElement.dataset.explorer = "ready";

@@ -112,6 +112,17 @@ def test_draws_are_grouped_and_differences_are_marked(chromium, html, tmp_path):
         assert it.selected().endswith("· plain")
 
 
+def test_a_link_opens_its_sample_also_where_the_address_is_the_pages_already(chromium, html, tmp_path):
+    with open_html(chromium, html, tmp_path) as it:
+        it.page.click('#x-detail a:text-is("plain")')
+        plain, address = it.selected(), it.page.evaluate("location.hash")
+        it.page.select_option("#x-latent", "used")
+        assert it.selected().endswith("· used")
+        assert it.page.evaluate("location.hash") == address
+        it.page.click('#x-detail a:text-is("plain")')
+        assert it.selected() == plain
+
+
 def test_choices_are_a_table_with_the_likeliest_named(chromium, html, tmp_path):
     with open_html(chromium, html, tmp_path) as it:
         it.page.select_option("#x-task", "letters")
