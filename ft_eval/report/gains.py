@@ -9,6 +9,7 @@ from ft_eval.report.evidence import Pairs
 from ft_eval.stats import Estimate, PairedComparison, RelativeGain, gain_interval, relative_gain
 from ft_eval.stats.clusters import MeanCovariance, mean_covariance
 from ft_eval.stats.gain import FIELLER, fieller_ends, suppressed_gain
+from ft_eval.stats.no_spread import NOTHING_CHANGED, NOTHING_VARIES
 
 STRATIFIED = f"{FIELLER}, stratified by task"
 UNPAIRED = f"{FIELLER}, unpaired"
@@ -84,4 +85,8 @@ def _why_none(baseline: Estimate, paired: PairedComparison, chance: float) -> st
         return baseline.reason or paired.difference.reason
     if baseline.low <= 0.0:
         return _REACHES_ZERO
-    return f"the baseline's 95 % interval reaches chance level, {100 * chance:.4g} %" if baseline.low <= chance else ""
+    if baseline.low <= chance:
+        return f"the baseline's 95 % interval reaches chance level, {100 * chance:.4g} %"
+    if paired.difference.stderr > 0.0:
+        return ""
+    return paired.difference.reason or (NOTHING_VARIES if paired.is_unpaired else NOTHING_CHANGED)

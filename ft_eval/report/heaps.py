@@ -18,6 +18,7 @@ from ft_eval.stats import (
     pooled_effect,
     split_paired,
 )
+from ft_eval.stats.no_spread import num_stratified_units, num_units
 
 
 def compare_items(pairs: Pairs, *, higher_is_better: bool, with_sign_flips: bool) -> PairedComparison:
@@ -82,7 +83,10 @@ def compare_strata(strata: Sequence[Pairs], *, higher_is_better: bool) -> Paired
     plain = replace(plain, num_latent_draws=_num_draws(strata, "latent_draws"))
     if all(pairs.clusters is None for pairs in strata):
         return plain
-    pooled = pooled_effect([cluster_estimate(pairs.latent - pairs.baseline, pairs.clusters) for pairs in strata])
+    pooled = pooled_effect(
+        [cluster_estimate(pairs.latent - pairs.baseline, pairs.clusters) for pairs in strata],
+        num_stratified_units([num_units(pairs.baseline, pairs.latent, clusters=pairs.clusters) for pairs in strata]),
+    )
     return replace(
         plain,
         difference=pooled.effect,

@@ -219,11 +219,7 @@ def _end(value: float) -> float:
 
 
 def _inner_interval(comparison: Comparison) -> Interval:
-    """The 90 % interval; none where a t interval would be a point because no score changed: that shows no spread."""
-    paired = comparison.paired
-    if paired.interval_90 is None or not (paired.has_changes or paired.is_binary):
-        return Interval(low=math.nan, high=math.nan, confidence=0.9)
-    return paired.interval_90
+    return comparison.paired.interval_90 or Interval(low=math.nan, high=math.nan, confidence=0.9)
 
 
 def _detectable(comparison: Comparison, alpha: float, unit: Unit) -> DetectableEffect:

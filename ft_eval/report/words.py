@@ -37,7 +37,7 @@ def comparison_sentence(comparison: Comparison, unit: Unit) -> str:
 def _no_change(paired: PairedComparison, unit: Unit) -> str:
     bounds = paired.difference
     text = f"No score changes on {_items(paired)}"
-    if not paired.is_binary:
+    if math.isnan(bounds.low):
         return f"{text}."
     return f"{text}; the 95 % interval is still {interval(bounds.low, bounds.high, unit)} points."
 

@@ -30,7 +30,7 @@ def bootstrap_gain(
         ValueError: shapes that do not fit, a score that is not finite.
     """
     columns = paired_columns(baseline, latent)
-    if reason := why_no_gain(columns[:, 0], clusters, chance):
+    if reason := why_no_gain(columns, clusters, chance):
         return suppressed_gain(columns, reason)
     sums = cluster_sums(columns, clusters)
     totals = resampled_totals(sums, num_resamples, seed)

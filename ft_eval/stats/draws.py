@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ft_eval.stats.clusters import cluster_estimate, cluster_sums
 from ft_eval.stats.estimate import is_binary, item_means, undefined_estimate
+from ft_eval.stats.no_spread import num_units, with_intervals
 from ft_eval.stats.paired import PAIRED_T, PairedComparison, compare_by_t, compare_paired, paired_differences
 from ft_eval.stats.sign_flip import sign_flip_test
 
@@ -55,7 +56,8 @@ def compare_draws(
     if clusters is None and num_draws == (1, 1):
         result = compare_paired(means, other_means)
     else:
-        result = _compare_units(difference, clusters, num_draws)
+        units = num_units(base, other, clusters=clusters)
+        result = _compare_units(difference, clusters, num_draws, units)
     if not result.is_binary and difference.size:
         step = _step(base, other, num_draws)
         flips = sign_flip_test(cluster_sums(difference, clusters), step=step, num_flips=num_flips, seed=seed)
@@ -64,14 +66,14 @@ def compare_draws(
 
 
 def _compare_units(
-    difference: NDArray[np.float64], clusters: ArrayLike | None, num_draws: tuple[int, int]
+    difference: NDArray[np.float64], clusters: ArrayLike | None, num_draws: tuple[int, int], units: float
 ) -> PairedComparison:
-    if not difference.size:
-        result = compare_by_t(undefined_estimate("no pair of scored items"), math.nan, difference, PAIRED_T)
-    else:
+    if difference.size:
         estimate = cluster_estimate(difference, clusters)
-        test = AVERAGED_T if clusters is None else CLUSTERED_T
-        result = compare_by_t(estimate, estimate.degrees_of_freedom, difference, test)
+    else:
+        estimate = undefined_estimate("no pair of scored items")
+    test = AVERAGED_T if clusters is None else CLUSTERED_T
+    result = compare_by_t(with_intervals(estimate, units), difference, test if difference.size else PAIRED_T)
     num_clusters = None if clusters is None else len(np.unique(np.asarray(clusters)))
     return replace(result, num_baseline_draws=num_draws[0], num_latent_draws=num_draws[1], num_clusters=num_clusters)
 

@@ -6,7 +6,8 @@ At R = 1 that is the paired t test of the difference, so interval and test agree
 a little stricter: where it does not reject, the interval is widened to 0 %. A bootstrap is in `bootstrap`.
 
 A relative gain over almost nothing means nothing: it is left out, with the reason, where the baseline's own 95 %
-interval reaches 0 or the score that guessing gets. The absolute difference always stands beside it.
+interval reaches 0 or the score that guessing gets, and where no score changed. The absolute difference always stands
+beside it.
 """
 
 import math
@@ -19,6 +20,7 @@ from scipy import stats
 from ft_eval.stats.clusters import MeanCovariance, cluster_estimate, mean_covariance
 from ft_eval.stats.estimate import CONFIDENCE, Estimate, is_binary, item_means, mean_estimate
 from ft_eval.stats.mcnemar import mcnemar_mid_p
+from ft_eval.stats.no_spread import why_no_spread
 
 FIELLER = "difference over the baseline's mean, Fieller interval"
 HELD_FIELLER = f"{FIELLER} held to the test"
@@ -74,7 +76,7 @@ def gain_interval(
         ValueError: shapes that do not fit, a score that is not finite.
     """
     columns = paired_columns(baseline, latent)
-    if reason := why_no_gain(columns[:, 0], clusters, chance):
+    if reason := why_no_gain(columns, clusters, chance):
         return suppressed_gain(columns, reason)
     found = mean_covariance(columns, clusters)
     low, high = (100.0 * (end - 1.0) for end in fieller_ends(found))
@@ -103,8 +105,9 @@ def paired_columns(baseline: ArrayLike, latent: ArrayLike) -> NDArray[np.float64
     return np.stack([base, other], axis=1)
 
 
-def why_no_gain(base: NDArray[np.float64], clusters: ArrayLike | None, chance: float) -> str:
-    """Why a gain relative to these baseline scores, shape (n,), would mean nothing; empty where it would not."""
+def why_no_gain(columns: NDArray[np.float64], clusters: ArrayLike | None, chance: float) -> str:
+    """Why a gain between these scores of baseline and latent, shape (n, 2), means nothing; empty where it does."""
+    base = columns[:, 0]
     estimates = [cluster_estimate(base, clusters)]
     if clusters is None and is_binary(base):
         estimates.append(mean_estimate(base))  # the interval that is shown beside the score
@@ -115,7 +118,7 @@ def why_no_gain(base: NDArray[np.float64], clusters: ArrayLike | None, chance: f
         return "the baseline's 95 % interval reaches 0"
     if low <= chance:
         return f"the baseline's 95 % interval reaches chance level, {100 * chance:.4g} %"
-    return ""
+    return why_no_spread(columns[:, 1] - base)
 
 
 def suppressed_gain(columns: NDArray[np.float64], reason: str) -> RelativeGain:

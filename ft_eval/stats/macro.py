@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from ft_eval.stats.estimate import (
-    INNER_CONFIDENCE,
     Estimate,
     Interval,
     mean_estimate,
@@ -25,6 +24,7 @@ from ft_eval.stats.estimate import (
     t_interval,
     undefined_estimate,
 )
+from ft_eval.stats.no_spread import num_stratified_units, num_units, with_intervals
 from ft_eval.stats.paired import PairedComparison, compare_paired, t_test_p
 
 STRATIFIED_T = "paired t, stratified by task"
@@ -58,11 +58,11 @@ def compare_macro(pairs: Sequence[tuple[ArrayLike, ArrayLike]], *, higher_is_bet
     """
     parts = [compare_paired(base, latent, higher_is_better=higher_is_better) for base, latent in pairs]
     strata = [_difference_estimate(base, latent) for base, latent in pairs]
-    difference = macro_estimate([s for s in strata if s.n])
-    degrees = degrees_of_freedom(strata)
-    p_value, reason = t_test_p(difference, degrees)
+    units = num_stratified_units([num_units(base, latent) for base, latent in pairs if np.size(base)])
+    found = with_intervals(macro_estimate([s for s in strata if s.n]), units)
+    p_value, reason = t_test_p(found.estimate, degrees_of_freedom(strata))
     return PairedComparison(
-        difference=difference,
+        difference=found.estimate,
         p_value=p_value,
         p_exact=None,
         test=STRATIFIED_T,
@@ -70,7 +70,7 @@ def compare_macro(pairs: Sequence[tuple[ArrayLike, ArrayLike]], *, higher_is_bet
         num_losses=sum(part.num_losses for part in parts),
         num_ties=sum(part.num_ties for part in parts),
         reason=reason,
-        interval_90=t_interval(difference.mean, difference.stderr, degrees, INNER_CONFIDENCE),
+        interval_90=found.interval_90,
     )
 
 
@@ -93,15 +93,21 @@ class PooledEffect:
     """Why a number is nan; empty when none is."""
 
 
-def pooled_effect(differences: Sequence[Estimate]) -> PooledEffect:
-    """Pool the paired differences of several tasks: their plain mean, with the tasks' errors added as independent."""
-    effect = macro_estimate([d for d in differences if d.n])
+def pooled_effect(differences: Sequence[Estimate], units: float = math.nan) -> PooledEffect:
+    """Pool the paired differences of several tasks: their plain mean, with the tasks' errors added as independent.
+
+    Args:
+        differences: of the tasks.
+        units: independent units behind the mean (`num_stratified_units`), which bound it where no task changed.
+    """
+    found = with_intervals(macro_estimate([d for d in differences if d.n]), units)
+    effect = found.estimate
     p_value, reason = t_test_p(effect, effect.degrees_of_freedom)
     q_value, spread = _heterogeneity([d for d in differences if d.n])
     degrees = max(1, sum(d.n > 0 for d in differences) - 1)
     return PooledEffect(
         effect=effect,
-        interval_90=t_interval(effect.mean, effect.stderr, effect.degrees_of_freedom, INNER_CONFIDENCE),
+        interval_90=found.interval_90,
         p_value=p_value,
         num_tasks=sum(d.n > 0 for d in differences),
         heterogeneity_q=q_value,

@@ -1,7 +1,7 @@
 """Two models on the same items: the mean difference, its interval, and one test that fits the data. Numbers only.
 
     scores all 0 or 1   two-sided mid-p McNemar (exact p beside it), score interval of Tango (1998)
-    anything else       paired t test, t interval
+    anything else       paired t test, t interval; where nothing changed, see `no_spread`
 
 The score interval is the inverse of McNemar's test without the mid-p, so for a few counts (4 wins and no loss is one)
 it would just miss 0 where p is just above 0.05. There it is widened to 0: interval and test never contradict.
@@ -28,10 +28,10 @@ from ft_eval.stats.estimate import (
     as_scores,
     is_binary,
     t_estimate,
-    t_interval,
     undefined_estimate,
 )
 from ft_eval.stats.mcnemar import mcnemar_exact_p, mcnemar_mid_p, paired_score_interval
+from ft_eval.stats.no_spread import SAME_AMOUNT, Difference, num_units, with_intervals
 
 MCNEMAR = "mid-p McNemar"
 PAIRED_T = "paired t"
@@ -86,7 +86,7 @@ def compare_paired(baseline: ArrayLike, latent: ArrayLike, *, higher_is_better: 
     base, other = as_scores(baseline), as_scores(latent)
     difference = paired_differences(base, other)
     is_zero_one = bool(base.size) and is_binary(base) and is_binary(other)
-    result = _compare_binary(difference) if is_zero_one else _compare_continuous(difference)
+    result = _compare_binary(difference) if is_zero_one else _compare_continuous(difference, num_units(base, other))
     return result if higher_is_better else replace(result, num_wins=result.num_losses, num_losses=result.num_wins)
 
 
@@ -129,19 +129,17 @@ def _held_interval(counts: tuple[int, int, int], p_value: float, confidence: flo
     return Interval(low=low, high=high, confidence=confidence)
 
 
-def _compare_continuous(difference: NDArray[np.float64]) -> PairedComparison:
+def _compare_continuous(difference: NDArray[np.float64], units: float) -> PairedComparison:
     estimate = t_estimate(difference) if difference.size else undefined_estimate("no pair of scored items")
-    return compare_by_t(estimate, estimate.n - 1, difference, PAIRED_T)
+    return compare_by_t(with_intervals(estimate, units), difference, PAIRED_T)
 
 
-def compare_by_t(
-    estimate: Estimate, degrees_of_freedom: float, difference: NDArray[np.float64], test: str
-) -> PairedComparison:
+def compare_by_t(found: Difference, difference: NDArray[np.float64], test: str) -> PairedComparison:
     """The comparison that a mean difference and its t distribution make; wins and losses are those of `difference`."""
-    p_value, reason = t_test_p(estimate, degrees_of_freedom)
+    p_value, reason = t_test_p(found.estimate, found.estimate.degrees_of_freedom)
     higher, lower = _count(difference > 0), _count(difference < 0)
     return PairedComparison(
-        difference=estimate,
+        difference=found.estimate,
         p_value=p_value,
         p_exact=None,
         test=test,
@@ -149,7 +147,7 @@ def compare_by_t(
         num_losses=lower,
         num_ties=difference.size - higher - lower,
         reason=reason,
-        interval_90=t_interval(estimate.mean, estimate.stderr, degrees_of_freedom, INNER_CONFIDENCE),
+        interval_90=found.interval_90,
     )
 
 
@@ -162,5 +160,5 @@ def t_test_p(difference: Estimate, degrees_of_freedom: float) -> tuple[float, st
     if math.isnan(difference.stderr):
         return math.nan, difference.reason
     if difference.stderr == 0.0:
-        return (1.0, "") if difference.mean == 0.0 else (math.nan, "every item differs by the same amount")
+        return (1.0, "") if difference.mean == 0.0 else (math.nan, SAME_AMOUNT)
     return float(2.0 * stats.t.sf(abs(difference.mean) / difference.stderr, degrees_of_freedom)), ""

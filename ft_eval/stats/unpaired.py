@@ -9,7 +9,7 @@ The interval of two proportions is held to the test, as the paired one is: it ho
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from ft_eval.stats.estimate import (
     t_interval,
     undefined_estimate,
 )
+from ft_eval.stats.no_spread import NOTHING_VARIES, with_intervals
 from ft_eval.stats.paired import PairedComparison, t_test_p
 
 TWO_PROPORTIONS = "two proportions, unpaired"
@@ -67,9 +68,9 @@ def compare_independent(baseline: Estimate, latent: Estimate) -> PairedCompariso
     return _unpaired(
         difference,
         p_value=p_value,
-        reason=reason,
+        reason=(reason and difference.reason) or reason,
         test=WELCH,
-        inner=t_interval(difference.mean, difference.stderr, difference.degrees_of_freedom, INNER_CONFIDENCE),
+        inner=with_intervals(difference, math.nan).interval_90,
     )
 
 
@@ -79,8 +80,9 @@ def _welch_difference(baseline: Estimate, latent: Estimate) -> Estimate:
     variance = sum(square for square, _ in parts)
     if math.isnan(variance):
         return undefined_estimate(baseline.reason or latent.reason, mean=mean, n=n)
-    spread = sum(square**2 / degrees for square, degrees in parts)
-    degrees = variance**2 / spread if spread else math.nan
+    if variance == 0.0:
+        return replace(undefined_estimate(NOTHING_VARIES, mean=mean, n=n), stderr=0.0)
+    degrees = variance**2 / sum(square**2 / degrees for square, degrees in parts)
     ends = t_interval(mean, math.sqrt(variance), degrees)
     return Estimate(
         mean=mean,

@@ -51,6 +51,17 @@ def test_an_interval_on_the_right_side_passes_on_the_wrong_side_fails_and_across
     assert result.outcome is wanted
 
 
+@pytest.mark.parametrize(("num_docs", "wanted"), [(4, Outcome.INCONCLUSIVE), (100, Outcome.PASS)])
+def test_draws_that_changed_nothing_pass_only_where_there_are_enough_of_them(tmp_path, num_docs, wanted) -> None:
+    """Of four documents none changed: that says little of the task. A t interval would be a point at 0."""
+    task = fakes.task(num_docs=num_docs)
+    base, latent = fakes.job(fakes.baseline(), task), fakes.job(fakes.latent(), task, latents=LatentPolicy(num_draws=2))
+    same = [float(place % 2) for place in range(num_docs)]
+    draws = [fakes.sample(latent, place, same[place], draw=draw) for place in range(num_docs) for draw in range(2)]
+    result = _gate(tmp_path, "[all]\nno_worse_than = 5\n", {base: same, latent: draws})
+    assert [check.outcome for check in result.checks] == [wanted]
+
+
 def test_less_is_better_where_the_task_says_so(tmp_path: Path) -> None:
     task = fakes.task(num_docs=100, higher_is_better=False)
     scores: Scores = {fakes.job(fakes.baseline(), task): SAME, fakes.job(fakes.latent(), task): WORSE}

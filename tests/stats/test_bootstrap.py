@@ -62,11 +62,6 @@ def test_clusters_are_drawn_whole():
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
-def test_scores_without_a_gain_have_a_point():
-    gain = bootstrap_gain(BASE, BASE, num_resamples=99)
-    assert (gain.low, gain.high) == pytest.approx((0.0, 0.0), abs=1e-9)
-
-
 def test_a_baseline_that_may_be_nothing_has_no_gain():
     gain = bootstrap_gain(np.repeat([1, 0], [2, 100]), np.ones(102))
     assert math.isnan(gain.low)

@@ -60,11 +60,6 @@ def test_draws_are_averaged_first():
     assert (found.percent, found.low, found.high) == pytest.approx((expected.percent, expected.low, expected.high))
 
 
-def test_the_same_scores_twice_are_a_gain_of_zero_without_error():
-    gain = gain_interval(BASE, BASE)
-    assert (gain.percent, gain.low, gain.high) == pytest.approx((0.0, 0.0, 0.0), abs=1e-9)
-
-
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(20, 60), st.integers(0, 60))
 def test_for_0_1_scores_the_interval_leaves_out_zero_only_where_mcnemar_rejects(wins, losses, both, neither):
     baseline = np.repeat([0, 1, 1, 0], [wins, losses, both, neither])

@@ -1,0 +1,123 @@
+"""Scores that all stayed the same give an interval of their number, not a point; other constant differences none."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ft_eval.stats import (
+    Criteria,
+    Independent,
+    Verdict,
+    bootstrap_gain,
+    compare_draws,
+    compare_macro,
+    compare_paired,
+    compare_unpaired,
+    decide_comparison,
+    gain_interval,
+    paired_score_interval,
+)
+from ft_eval.stats.no_spread import num_stratified_units, num_units
+
+RNG = np.random.default_rng(5)
+DRAWS = (RNG.random((60, 4)) < 0.5).astype(float)
+
+
+def ends(comparison):
+    return comparison.difference.low, comparison.difference.high
+
+
+def all_ends(comparison):
+    return *ends(comparison), comparison.interval_90.low, comparison.interval_90.high
+
+
+def test_unchanged_draws_are_as_wide_as_unchanged_0_1_scores_of_as_many_items():
+    plain = compare_paired(DRAWS[:, 0], DRAWS[:, 0])
+    result = compare_draws(DRAWS, DRAWS)
+    assert ends(result) == ends(plain) == paired_score_interval(0, 0, 60)
+    assert result.interval_90 == plain.interval_90
+    assert (result.difference.mean, result.p_value) == (0.0, 1.0)
+    assert "no score changed" in result.difference.method
+
+
+def test_unchanged_shares_of_one_draw_too():
+    shares = RNG.random(30)
+    assert ends(compare_paired(shares, shares)) == paired_score_interval(0, 0, 30)
+
+
+def test_unchanged_clusters_count_and_not_their_items():
+    clusters = np.repeat(np.arange(6), 10)
+    assert ends(compare_draws(DRAWS, DRAWS, clusters=clusters)) == paired_score_interval(0, 0, 6)
+
+
+def test_a_cluster_that_holds_most_items_is_most_of_the_evidence():
+    """Two of ten items each and one of eighty: 100² / (2 · 10² + 80²)."""
+    names = np.repeat([0, 1, 2], [10, 10, 80])
+    scores = np.ones(100)
+    assert num_units(scores, scores, clusters=names) == pytest.approx(100**2 / 6600)
+    assert ends(compare_draws(scores, scores, clusters=names)) == paired_score_interval(0, 0, 1)
+
+
+def test_two_unchanged_clusters_are_not_equivalent_and_many_items_are():
+    criteria = Criteria(margin=0.05)
+    two = compare_draws(DRAWS, DRAWS, clusters=np.repeat([0, 1], 30))
+    assert decide_comparison(two, 1.0, criteria).verdict is Verdict.UNRESOLVED
+    many = np.tile(DRAWS, (10, 1))
+    assert decide_comparison(compare_draws(many, many), 1.0, criteria).verdict is Verdict.EQUIVALENT
+
+
+@pytest.mark.parametrize("scores", [np.array([-1.5, -2.5, -0.5]), np.array([0.0, 3.0, 1.0])])
+def test_unchanged_scores_without_bounds_have_no_interval_and_say_why(scores):
+    result = compare_paired(scores, scores)
+    assert all(map(math.isnan, all_ends(result)))
+    assert result.difference.reason == "no score changed, so its spread is unknown"
+    assert (result.p_value, result.reason) == (1.0, "")
+
+
+def test_a_difference_that_is_the_same_on_every_item_has_no_interval():
+    """Two items that differ by half a point are no certainty of half a point."""
+    result = compare_paired([0.25, 0.5], [0.75, 1.0])
+    assert all(map(math.isnan, all_ends(result)))
+    assert result.difference.reason == result.reason == "every item differs by the same amount"
+    assert result.difference.mean == 0.5
+
+
+def test_a_mean_over_tasks_without_a_change_is_bounded_by_the_smallest_task():
+    small, large = np.ones(8), np.zeros(200)
+    result = compare_macro([(small, small), (large, large)])
+    assert ends(result) == paired_score_interval(0, 0, 16)
+    assert math.isnan(num_stratified_units([3.0, math.nan]))
+    assert math.isnan(num_stratified_units([]))
+
+
+def test_two_samples_that_do_not_vary_have_no_interval():
+    result = compare_unpaired(Independent(scores=np.full(5, 0.5)), Independent(scores=np.full(7, 0.5)))
+    assert all(map(math.isnan, all_ends(result)))
+    assert "vary" in result.difference.reason
+    other = compare_unpaired(Independent(scores=np.full(5, 0.5)), Independent(scores=np.full(7, 0.75)))
+    assert "vary" in other.reason
+
+
+@pytest.mark.parametrize("gain", [gain_interval, bootstrap_gain])
+@pytest.mark.parametrize("scores", [DRAWS, DRAWS[:, 0]])
+def test_a_gain_of_scores_that_did_not_change_is_left_out(gain, scores):
+    found = gain(scores, scores)
+    assert math.isnan(found.percent)
+    assert math.isnan(found.low)
+    assert found.reason == "no score changed, so its spread is unknown"
+    assert found.difference == 0.0
+
+
+@pytest.mark.parametrize(("num_items", "share"), [(10, 0.01), (10, 0.1), (40, 0.01), (40, 0.03), (164, 0.01)])
+def test_the_interval_covers_changes_that_are_rare(num_items, share):
+    """4,000 runs of four draws: an item changes seldom, and then in all draws. In most runs few do, or none."""
+    rng = np.random.default_rng(num_items)
+    num_changed, times = np.unique(rng.binomial(num_items, share, size=4_000), return_counts=True)
+    covered = 0
+    for changed, often in zip(num_changed, times, strict=True):
+        latent = np.zeros((num_items, 4))
+        latent[:changed] = 1.0
+        low, high = ends(compare_draws(np.zeros((num_items, 4)), latent, num_flips=9))
+        covered += often * (low <= share <= high)
+    assert covered >= 0.95 * 4_000
