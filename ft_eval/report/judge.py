@@ -28,6 +28,7 @@ from ft_eval.stats import (
     DetectableEffect,
     Interval,
     PairedComparison,
+    RelativeGain,
     Target,
     benjamini_hochberg,
     decide,
@@ -177,8 +178,9 @@ def _judge_metric(row: TaskRow, metric: MetricRow, rulings: _Rulings, terms: Ter
 
 def settle(comparison: Comparison, ruling: Ruling | None, metric: MetricRow, terms: Terms) -> Comparison:
     """Decide one comparison; without a ruling, by its own p."""
-    paired = _possible(comparison.paired) if metric.unit is Unit.POINTS else comparison.paired
-    comparison = replace(comparison, paired=paired)
+    if metric.unit is Unit.POINTS:
+        comparison = replace(comparison, paired=_possible(comparison.paired), gain=_possible_gain(comparison.gain))
+    paired = comparison.paired
     ruling = ruling or Ruling(p_value=paired.p_value)
     criteria = Criteria(
         margin=terms.margin if metric.unit is Unit.POINTS else None,
@@ -212,6 +214,11 @@ def _possible(paired: PairedComparison) -> PairedComparison:
         difference=replace(paired.difference, low=_end(paired.difference.low), high=_end(paired.difference.high)),
         interval_90=inner and replace(inner, low=_end(inner.low), high=_end(inner.high)),
     )
+
+
+def _possible_gain(gain: RelativeGain) -> RelativeGain:
+    """The same with an interval that ends where a score of 0 would be: nothing loses more than all."""
+    return gain if math.isnan(gain.low) else replace(gain, low=max(-100.0, gain.low))
 
 
 def _end(value: float) -> float:

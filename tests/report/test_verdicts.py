@@ -280,3 +280,14 @@ def test_no_interval_goes_beyond_what_scores_can_differ_by():
     report = build_report([store({job(baseline(), spec): [0.0, 0.5], job(latent(), spec): [0.9, 0.4]})])
     record = found(report)["gsm8k", "latent"]
     assert (record.difference_low, record.difference_high) == (-1.0, 1.0)
+
+
+def test_nothing_loses_more_than_all_it_had():
+    spec, latents = task(num_docs=4), LatentPolicy(num_draws=2)
+    owner = job(latent(), spec, latents=latents)
+    draws = [sample(owner, place, 1.0 if place else 0.0, draw=draw) for place in range(4) for draw in range(2)]
+    report = build_report([store({job(baseline(), spec): [1.0] * 4, owner: draws})])
+    record = found(report)["gsm8k", "latent"]
+    assert record.relative_gain_percent == -25.0
+    assert record.relative_gain_low_percent == -100.0
+    assert record.relative_gain_high_percent > 0.0
