@@ -53,7 +53,7 @@ def command(docker: str, name: str) -> list[str]:
         "--user": "65534:65534",
         "--ipc": "none",
         "--hostname": "box",
-        "--pids-limit": "512",
+        "--pids-limit": "4096",  # more than a burst of threads makes before somebody looks: then that is what is said
         "--memory": "8g",
         "--memory-swap": "8g",
         "--ulimit": "core=0",

@@ -5,7 +5,6 @@ builds its walls with bubblewrap. What docker itself does with that command line
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from ft_eval.errors import SandboxError
 from ft_eval.sandbox.records import SandboxSettings
 from ft_eval.sandbox.sandbox import Sandbox
+from tests.sandbox.daemon import has_docker
 
 TIERS = ("ns", "bwrap", "ll", "docker")
 
@@ -27,17 +27,6 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "docker").write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n')
     (folder / "docker").chmod(0o755)
     return folder
-
-
-def has_docker() -> bool:
-    """Whether a daemon answers and has the image."""
-    try:
-        done = subprocess.run(
-            ["docker", "image", "inspect", "ft-eval-box"], capture_output=True, timeout=20, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
 
 
 @pytest.fixture(scope="session", params=TIERS)

@@ -1,9 +1,11 @@
 """Processes, as seen from outside the box."""
 
+import subprocess
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from ft_eval.sandbox.container import ContainerServer
 from ft_eval.sandbox.sandbox import Sandbox
 
 
@@ -39,8 +41,22 @@ def below(pid: int) -> list[int]:
 
 def of(sandbox: Sandbox) -> set[int]:
     """A sandbox's processes: its server's own, with whatever runs it, and a program's, if one runs."""
-    process = sandbox._server._process  # type: ignore[union-attr] # both kinds of box have one
-    return {process.pid, *below(process.pid)}
+    server = sandbox._server
+    process = server._process  # type: ignore[union-attr] # both kinds of box have one
+    return {process.pid, *below(process.pid), *_of_container(server)}
+
+
+def num_in_container(sandbox: Sandbox) -> int:
+    """The processes of a container that a daemon started: they are not below us, nor in our PID namespace."""
+    return len(_of_container(sandbox._server))
+
+
+def _of_container(server: object) -> list[int]:
+    if not isinstance(server, ContainerServer) or Path(server._docker).read_bytes().startswith(b"#!"):  # a stand-in
+        return []
+    top = [server._docker, "top", server._name, "-eo", "pid"]
+    found = subprocess.run(top, capture_output=True, text=True, check=False).stdout
+    return [int(line) for line in found.split() if line.isdigit()]
 
 
 def _children(task: Path) -> list[str]:

@@ -20,7 +20,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from tests.sandbox import processes
+from tests.sandbox.daemon import has_docker
+
+if TYPE_CHECKING:
+    from ft_eval.sandbox.sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADS = ("hostile", "breaches", "forgeries", "stay", "disturb", "honest", "fail", "seconds")
@@ -109,7 +115,7 @@ def _environment(tier: str, user: str, folder: Path) -> Mapping[str, str]:
     found = {**os.environ, "FT_EVAL_TEST_TOKEN": "secret", "TMPDIR": "/tmp"}  # noqa: S108 (open to both users)
     if user not in ("root", "self"):
         found |= {"HOME": "/nonexistent", "PYTHONPATH": str(folder), "STAND_IN_PACKAGES": str(folder)}
-    if tier == "docker":
+    if tier == "docker" and not has_docker():
         binaries = folder / "bin"
         binaries.mkdir(exist_ok=True)
         script = ROOT / "tests" / "sandbox" / "stand_in_docker.py"
@@ -145,7 +151,7 @@ def _inside(tier: str) -> Iterator[Mapping[str, Any]]:
                 faults.append("forgery" if name in FORGERIES else "breach")
             if state(places) != before:
                 faults.append("breach")
-            if not _settles(_num_allowed(tier)):
+            if not _settles(sandbox):
                 faults.append("stays")
             if run(FOLLOWER, Limits()) is not Outcome.PASSED:
                 faults.append("disturbs")
@@ -160,17 +166,18 @@ def _inside(tier: str) -> Iterator[Mapping[str, Any]]:
             }
 
 
-def _num_allowed(tier: str) -> int:
-    """The shell, the owner, the server, and what runs the server: bubblewrap, and the agent inside a container."""
-    return {"ns": 3, "ll": 3, "bwrap": 4, "docker": 5}[tier]
+def _settles(sandbox: "Sandbox") -> bool:
+    """Whether within five seconds nothing is left here but the shell, the owner, the server and what runs the server.
 
-
-def _settles(num_allowed: int) -> bool:
-    """Whether no more than these processes are in this namespace, within five seconds."""
+    That is bubblewrap, the agent of a stand-in's container, or a container of docker's own, whose agent and server it
+    counts itself.
+    """
+    num_allowed = {"ns": 3, "ll": 3, "bwrap": 4, "docker": 5}[sandbox.tier]
     until = time.monotonic() + 5
     while time.monotonic() < until:
         living = [path for path in Path("/proc").glob("[0-9]*/stat") if _lives(path)]
-        if len(living) <= num_allowed or not _is_in_own_namespace():  # else not ours to count
+        num_living = len(living) + processes.num_in_container(sandbox)
+        if num_living <= num_allowed or not _is_in_own_namespace():  # else not ours to count
             return True
         time.sleep(0.05)
     return False

@@ -54,7 +54,7 @@ def test_docker_is_told_every_wall_and_given_nothing_of_this_machine() -> None:
         ("--cap-drop", "ALL"),
         ("--security-opt", "no-new-privileges"),
         ("--user", "65534:65534"),
-        ("--pids-limit", "512"),
+        ("--pids-limit", "4096"),
         ("--pull", "never"),
     }
     assert {"--read-only", "--rm"} <= set(words)
