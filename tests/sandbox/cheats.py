@@ -85,6 +85,13 @@ def solve(x):
     "is not a number": "def solve(x):\n    return float('nan')",
     "is endless": "def solve(x):\n    while True:\n        yield x",
     "is cyclic": "def solve(x):\n    loop = []\n    loop.append(loop)\n    return loop",
+    "is sets within sets": """
+def solve(x):
+    deep = frozenset({'"'})
+    for _ in range(95):
+        deep = frozenset({deep, '"'})
+    return deep
+""",
     "is deep": """
 def solve(x):
     deep = []
