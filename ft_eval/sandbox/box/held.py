@@ -11,11 +11,11 @@ _IDENTITY = slice(3, 5)
 """The fields of a mapping's line that tell files apart: device and inode."""
 
 
-def holds_too_many(pid: int, folder: str) -> bool:
-    """Whether the process maps more than MAX_FILES files that were removed from the folder, whose name no other has."""
+def holds_too_many(pidfd: int, folder: str) -> bool:
+    """Whether the process of a descriptor maps more than MAX_FILES files removed from the folder, whose name is unique."""
     inside, found = f"/{Path(folder).name}/".encode(), set()
     try:
-        with Path(f"/proc/{pid}/maps").open("rb") as lines:
+        with Path(f"/proc/{_number(pidfd)}/maps").open("rb") as lines:
             for line in lines:
                 if line.endswith(b" (deleted)\n") and inside in line:
                     found.add(tuple(line.split(None, 5)[_IDENTITY]))
@@ -24,3 +24,9 @@ def holds_too_many(pid: int, folder: str) -> bool:
     except OSError:
         pass
     return False
+
+
+def _number(pidfd: int) -> str:
+    """The process's number in the /proc that is here, which may be another namespace's than the caller's."""
+    lines = Path(f"/proc/self/fdinfo/{pidfd}").read_text(encoding="ascii").splitlines()
+    return next(line.split()[1] for line in lines if line.startswith("Pid:"))

@@ -161,7 +161,7 @@ def _wait(server: _Server, pid: int, pidfd: int, limits: ChildLimits) -> bool:
             break
         if server.control.fileno() in ready:  # nothing is said while a job runs: this is the end of file
             is_owner_there = False
-        if not is_owner_there or (is_watched and _takes_too_much(server.walls, pid, limits)):
+        if not is_owner_there or (is_watched and _takes_too_much(server.walls, pidfd, limits)):
             is_over = is_owner_there
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             poller.unregister(server.control)
@@ -173,11 +173,11 @@ def _wait(server: _Server, pid: int, pidfd: int, limits: ChildLimits) -> bool:
     return is_owner_there
 
 
-def _takes_too_much(up: confine.Walls, pid: int, limits: ChildLimits) -> bool:
+def _takes_too_much(up: confine.Walls, pidfd: int, limits: ChildLimits) -> bool:
     """Of its scratch folder, by name or without."""
     if scratch.is_over(up.scratch_dir, limits.scratch_bytes):
         return True
-    return up.tier == "ll" and held.holds_too_many(pid, up.scratch_dir)
+    return up.tier == "ll" and held.holds_too_many(pidfd, up.scratch_dir)
 
 
 def _report(status: int, usage: resource.struct_rusage, *, is_over: bool) -> Mapping[str, object]:
