@@ -12,7 +12,7 @@ _IDENTITY = slice(3, 5)
 
 
 def holds_too_many(pidfd: int, folder: str) -> bool:
-    """Whether the process of a descriptor maps more than MAX_FILES files removed from the folder, whose name is unique."""
+    """Whether the process of a descriptor maps more than MAX_FILES files removed from a folder of unique name."""
     inside, found = f"/{Path(folder).name}/".encode(), set()
     try:
         with Path(f"/proc/{_number(pidfd)}/maps").open("rb") as lines:
