@@ -5,7 +5,7 @@ from typing import Protocol
 from ft_eval.sandbox.container import ContainerServer
 from ft_eval.sandbox.execution import Judge, execute
 from ft_eval.sandbox.records import Calls, ExecutionResult, Tier
-from ft_eval.sandbox.server import BoxServer
+from ft_eval.sandbox.server import BoxServer, ServerError
 
 
 class Box(Protocol):
@@ -43,4 +43,7 @@ class LocalBox(BoxServer):
 
 def open_box(tier: Tier) -> Box:
     """A fresh box. Raises ServerError when this tier can't be had."""
-    return ContainerServer() if tier is Tier.DOCKER else LocalBox(tier)
+    try:
+        return ContainerServer() if tier is Tier.DOCKER else LocalBox(tier)
+    except OSError as error:  # no descriptors, processes or room are left
+        raise ServerError(f"it can't be started: {error}") from error

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ft_eval.sandbox.box.view import DEVICES, NUMPY_PARENT, binds, system_links
+from ft_eval.sandbox.box.view import DEVICES, NUMPY_PARENT, binds, package_folders, system_links
 
 CODE_ROOT, WORK_DIR = "/run/ft-eval", "/tmp"  # noqa: S108 (the box's own, a tmpfs)
 _SCRATCH_BYTES = 256 << 20
@@ -42,6 +42,7 @@ def command(bwrap: str, numpy_parent: str) -> list[str]:
         *(bwrap, *_namespaces(), "--as-pid-1", "--die-with-parent", "--hostname", "box", "--tmpfs", "/"),
         *_words(("--perms", "0755", "--dir", folder) for folder in _parents([*targets, WORK_DIR, "/dev/null"])),
         *_words(("--ro-bind", source, target) for source, target in (shown | code).items()),
+        *_words(_empty(folder) for folder in package_folders(binds(numpy_parent, NUMPY_PARENT))),
         *_words(("--symlink", target, link) for link, target in system_links().items()),
         *_words(("--dev-bind", device, device) for device in DEVICES if Path(device).exists()),
         *("--perms", "1777", "--size", str(_SCRATCH_BYTES), "--tmpfs", WORK_DIR),
@@ -61,6 +62,10 @@ def _parents(paths: Iterable[str]) -> list[str]:
     """The folders above these, from the top down."""
     found = {str(parent) for path in paths for parent in Path(path).parents} - {"/"}
     return sorted(found - set(system_links()))
+
+
+def _empty(folder: str) -> tuple[str, ...]:
+    return ("--perms", "0555", "--size", str(1 << 16), "--tmpfs", folder, "--remount-ro", folder)
 
 
 def _words(options: Iterable[tuple[str, ...]]) -> Iterator[str]:

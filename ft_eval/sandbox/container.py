@@ -30,6 +30,7 @@ _SPARE_SECONDS = 120.0
 _PATIENCE = 10.0
 """Times what a program may take at most: then the container is broken, and not slow."""
 _END_SECONDS = 5.0
+_READ_BYTES = 1 << 18
 _REMOVE_SECONDS = 30.0
 _PACKAGE = Path(__file__).resolve().parents[1]
 _BOOT = (
@@ -87,6 +88,8 @@ class ContainerServer:
         assert self._process.stdin is not None, "a pipe was asked for"
         assert self._process.stdout is not None, "a pipe was asked for"
         self._to, self._from = self._process.stdin, self._process.stdout
+        os.set_blocking(self._to.fileno(), False)  # a container that reads nothing must not hold us
+        self._said = messages.MessageReader()
         try:
             self._send_code()
             hello = self._receive(_START_SECONDS)
@@ -140,8 +143,13 @@ class ContainerServer:
 
     def _send_code(self) -> None:
         code = archive()
-        left, until = memoryview(len(code).to_bytes(4, "big") + code), time.monotonic() + _START_SECONDS
-        os.set_blocking(self._to.fileno(), False)  # a container that reads nothing must not hold us
+        self._send(len(code).to_bytes(4, "big") + code, "the container did not start")
+
+    def _tell(self, message: messages.Message) -> None:
+        self._send(messages.pack(message), "the container is gone")
+
+    def _send(self, data: bytes, if_it_ends: str) -> None:
+        left, until = memoryview(data), time.monotonic() + _START_SECONDS
         with selectors.DefaultSelector() as selector:
             selector.register(self._to, selectors.EVENT_WRITE)
             while left:
@@ -150,28 +158,28 @@ class ContainerServer:
                 try:
                     left = left[os.write(self._to.fileno(), left) :]
                 except OSError:
-                    self._fail("the container did not start")
-        os.set_blocking(self._to.fileno(), True)
-
-    def _tell(self, message: messages.Message) -> None:
-        try:
-            messages.write(self._to, message)
-        except OSError:
-            self._fail("the container is gone")
+                    self._fail(if_it_ends)
 
     def _receive(self, seconds: float) -> messages.Message:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._from, selectors.EVENT_READ)
-            if not selector.select(seconds):
-                raise ServerError(f"the container said nothing for {seconds:.0f} s")
         try:
-            message = messages.read(self._from)
+            message = self._wait(seconds)
         except (messages.MessageError, OSError) as error:
             raise ServerError(f"the container does not speak as it should: {error}") from error
-        if message is None:
-            self._fail("the container ended")
         if "error" in message:
             raise ServerError(str(message["error"]))
+        return message
+
+    def _wait(self, seconds: float) -> messages.Message:
+        until = time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._from, selectors.EVENT_READ)
+            while (message := self._said.take()) is None:
+                if not selector.select(max(0.0, until - time.monotonic())):
+                    raise ServerError(f"the container said nothing for {seconds:.0f} s")
+                data = os.read(self._from.fileno(), _READ_BYTES)
+                if not data:
+                    self._fail("the container ended")
+                self._said.feed(data)
         return message
 
     def _fail(self, what: str) -> NoReturn:

@@ -56,7 +56,7 @@ class Deadline:
 
     def remaining_seconds(self) -> float:
         """How long to wait before looking again; 0 when the time is up."""
-        self._starved_seconds = _starved_seconds(self._pid)
+        self._starved_seconds = max(self._starved_seconds, _starved_seconds(self._pid))  # 0 where it can't be read now
         now = _Reading.of(self._pid, self._starved_seconds)
         left = min(
             self._left(now, self._span_start, self._span_seconds), self._left(now, self._start, self._total_seconds)

@@ -38,7 +38,7 @@ _NUM_THREADS_FIELD = 17
 _SLACK_BYTES = 1024
 _NAME_LENGTH = 100
 _NUMPY = "numpy"
-_EXIT_MILLISECONDS = 2000
+_NUM_EXIT_LOOKS = 20
 _SPARE_CPU_SECONDS = 10
 
 
@@ -46,6 +46,7 @@ _SPARE_CPU_SECONDS = 10
 class _Ending:
     outcome: Outcome
     detail: str = ""
+    was_killed: bool = False
 
 
 def execute(server: BoxServer, calls: Calls, judge: Judge) -> tuple[ExecutionResult, bool]:
@@ -125,8 +126,11 @@ class _Follower:
             raise ServerError(f"the box ended before it was ready: {self._server.last_words()}")
         poller = select.poll()
         poller.register(self._child.pidfd, select.POLLIN)
-        if poller.poll(_EXIT_MILLISECONDS):
-            return None
+        for _ in range(_NUM_EXIT_LOOKS):
+            if poller.poll(_LOOK_SECONDS * 1000):
+                return None
+            if self._has_too_many_threads():
+                break
         return _Ending(outcome=Outcome.CRASHED, detail="closed its answer pipe and went on")
 
     def _take_bytes(self, data: bytes) -> _Ending | None:
@@ -231,6 +235,7 @@ def _result(ending: _Ending | None, report: Report | None, num_answers: int, sec
     return ExecutionResult(
         outcome=ending.outcome,
         detail=ending.detail,
+        was_killed=ending.was_killed,
         num_answers=num_answers,
         seconds=seconds,
         cpu_seconds=report.cpu_seconds if report else 0.0,
@@ -245,5 +250,5 @@ def _from_status(report: Report) -> _Ending:
     if report.status >= 0:
         return _Ending(outcome=Outcome.CRASHED, detail=f"left with exit status {report.status}")
     if -report.status == signal.SIGKILL:
-        return _Ending(outcome=Outcome.OUT_OF_MEMORY, detail="killed by the system")
+        return _Ending(outcome=Outcome.OUT_OF_MEMORY, detail="killed by the system", was_killed=True)
     return _Ending(outcome=Outcome.CRASHED, detail=signal.Signals(-report.status).name)

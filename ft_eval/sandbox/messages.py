@@ -25,10 +25,37 @@ class MessageError(ValueError):
     """Bytes that are no message, or the end in the middle of one."""
 
 
+class MessageReader:
+    """Cuts a byte stream into messages, for a reader that must not wait for the rest of one."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Take more bytes in."""
+        self._buffer += data
+
+    def take(self) -> Message | None:
+        """The next message that is here as a whole, or None. Raises MessageError."""
+        if len(self._buffer) < _LENGTH.size:
+            return None
+        end = _LENGTH.size + _length(self._buffer)
+        if len(self._buffer) < end:
+            return None
+        text = bytes(self._buffer[_LENGTH.size : end])
+        del self._buffer[:end]
+        return _parse(text)
+
+
+def pack(message: Message) -> bytes:
+    """The bytes of a message."""
+    text = json.dumps(message).encode("ascii")
+    return _LENGTH.pack(len(text)) + text
+
+
 def write(pipe: IO[bytes], message: Message) -> None:
     """Send a message. Raises OSError when the other end is gone."""
-    text = json.dumps(message).encode("ascii")
-    pipe.write(_LENGTH.pack(len(text)) + text)
+    pipe.write(pack(message))
     pipe.flush()
 
 
@@ -37,10 +64,21 @@ def read(pipe: IO[bytes]) -> Message | None:
     head = pipe.read(_LENGTH.size)
     if not head:
         return None
-    length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else MAX_BYTES + 1
-    text = pipe.read(length) if length <= MAX_BYTES else b""
+    length = _length(head)
+    text = pipe.read(length)
     if len(text) != length:
         raise MessageError("not a message")
+    return _parse(text)
+
+
+def _length(text: bytes | bytearray) -> int:
+    """How long the message is that begins here."""
+    if len(text) < _LENGTH.size or (length := int(_LENGTH.unpack_from(text)[0])) > MAX_BYTES:
+        raise MessageError("not a message")
+    return length
+
+
+def _parse(text: bytes) -> Message:
     try:
         message = json.loads(text)
     except ValueError as error:

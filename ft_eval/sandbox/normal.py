@@ -6,7 +6,7 @@ sorted and compared as strings: none is hashed, called, or asked for its opinion
 opaque object) has no normal text. Used on both sides of the wall: in the box for the digests of long answers.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from hashlib import sha256
 from math import hypot, inf, isfinite, isinf, isnan
@@ -127,7 +127,7 @@ def element_texts(tree: Tree) -> tuple[str, ...] | None:
     if elements is None or not all(_is_hashable(element) for element in elements):
         return None
     texts = [text for element in elements if (text := normal_text(element)) is not None]
-    return tuple(_distinct(texts)) if len(texts) == len(elements) else None
+    return tuple(texts[place] for place in _order(texts)) if len(texts) == len(elements) else None
 
 
 def number_value(tree: Tree) -> int | float | Fraction | None:
@@ -152,12 +152,6 @@ def strip(tree: Tree) -> Tree:
             return tree
         tree = tree[2]
     raise WireError("nested too deeply")
-
-
-def _distinct(texts: Iterable[str]) -> list[str]:
-    """Sorted and without repeats, by comparison alone: no hash that foreign data could aim at."""
-    ordered = sorted(texts)
-    return [text for index, text in enumerate(ordered) if index == 0 or text != ordered[index - 1]]
 
 
 def _elements(tree: Tree) -> Sequence[Tree] | None:
@@ -194,7 +188,8 @@ def _normal(tree: Tree, depth: int) -> Tree:
         case ["l" | "t" as tag, *rest]:
             return [tag, *_normal_items(rest, depth)]
         case ["s", *rest]:
-            return ["s", *_distinct(dumps(_normal(item, depth + 1)) for item in rest)]
+            items = [_normal(item, depth + 1) for item in rest]
+            return ["s", *(items[place] for place in _order(list(map(dumps, items))))]
         case ["d", *rest]:
             return ["d", *_normal_pairs(rest, depth)]
         case ["x", str(), inner]:
@@ -237,14 +232,22 @@ def _normal_items(items: list[Tree], depth: int) -> list[Tree]:
 
 
 def _normal_pairs(parts: list[Tree], depth: int) -> list[Tree]:
-    """Keys (as text) and values by turns, sorted by key; of equal keys the last one counts, as in a dict."""
+    """Keys and values by turns, sorted by key; of equal keys the last one counts, as in a dict."""
     if len(parts) % 2:
         raise WireError("a dict with a key and no value")
-    keys = [dumps(_normal(key, depth + 1)) for key in parts[::2]]
+    keys = [_normal(key, depth + 1) for key in parts[::2]]
     values = [_normal(value, depth + 1) for value in parts[1::2]]
-    order = sorted(range(len(keys)), key=keys.__getitem__)
-    last = [n for place, n in enumerate(order) if place + 1 == len(order) or keys[order[place + 1]] != keys[n]]
-    return [part for n in last for part in (keys[n], values[n])]
+    return [part for place in _order(list(map(dumps, keys))) for part in (keys[place], values[place])]
+
+
+def _order(texts: list[str]) -> list[int]:
+    """The places of the texts when sorted, of equal ones the last alone: by comparison, no hash to be aimed at.
+
+    What goes into a tree is the trees at these places and never their texts: a text in a text in a text doubles its
+    quotes at every step, and a hundred sets in one another would outgrow any memory.
+    """
+    order = sorted(range(len(texts)), key=texts.__getitem__)
+    return [n for place, n in enumerate(order) if place + 1 == len(order) or texts[order[place + 1]] != texts[n]]
 
 
 def _normal_leaf(tree: list[Tree]) -> Tree:

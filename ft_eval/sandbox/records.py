@@ -114,6 +114,8 @@ class ExecutionResult:
     cpu_seconds: float = 0.0
     peak_memory_bytes: int = 0
     """Resident, the server's shared pages included; 0 when unknown."""
+    was_killed: bool = False
+    """By the system, for memory: the program's own, or that of others on this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

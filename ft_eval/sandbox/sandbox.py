@@ -62,7 +62,8 @@ class Sandbox:
     def run_calls(self, calls: Calls, judge: Judge | None = None) -> ExecutionResult:
         """Run a program and its calls, stopping at the first answer the judge refuses.
 
-        Without a judge every answer is kept and returned. Raises SandboxError when the program could not be tried, and
+        Without a judge every answer is kept and returned. A program that the system killed is run once more: it may
+        have paid for the memory of others. Raises SandboxError when the program could not be tried, and
         ValueError where there is nothing to call: that would prove nothing.
         """
         if not calls.inputs:
@@ -74,7 +75,8 @@ class Sandbox:
             reason = ""
             for _ in range(_NUM_ATTEMPTS):
                 try:
-                    return self._attempt(tier, calls, judge)
+                    result = self._attempt(tier, calls, judge)
+                    return self._attempt(tier, calls, judge) if result.was_killed else result
                 except ServerError as error:
                     reason = str(error)
                     self._discard()

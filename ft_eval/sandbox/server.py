@@ -110,20 +110,28 @@ class BoxServer:
 
     def start(self, job: bytes, limits: ChildLimits) -> Child:
         """Fork a child for a job. Raises ServerError."""
-        answers, their_answers = os.pipe()
-        job_fd = os.memfd_create("ft-eval-job")
+        opened: list[int] = []
         try:
-            _write_all(job_fd, job)
-            socket.send_fds(self._control, [limits.dump()], [job_fd, their_answers])
-            message, (pidfd,) = self._receive_with_descriptor(_REPLY_SECONDS)
+            child = self._start(job, limits, opened)
         except BaseException as error:
-            os.close(answers)
+            for descriptor in opened:
+                os.close(descriptor)
             if isinstance(error, OSError):
-                raise ServerError(f"the box server is gone: {error}; {self._last_words()}") from error
+                raise ServerError(f"no program can be started: {error}; {self._last_words()}") from error
             raise
-        finally:
-            os.close(job_fd)
-            os.close(their_answers)
+        for descriptor in set(opened) - {child.pidfd, child.answers_fd}:
+            os.close(descriptor)
+        return child
+
+    def _start(self, job: bytes, limits: ChildLimits, opened: list[int]) -> Child:
+        """As `start`; what is opened is added to the list, and left open."""
+        opened.extend(os.pipe())
+        answers, their_answers = opened
+        opened.append(os.memfd_create("ft-eval-job"))
+        _write_all(opened[-1], job)
+        socket.send_fds(self._control, [limits.dump()], [opened[-1], their_answers])
+        message, (pidfd,) = self._receive_with_descriptor(_REPLY_SECONDS)
+        opened.append(pidfd)
         pid = message["pid"] if self._tier == "ns" else _outer_pid(pidfd)
         return Child(pid=pid, pidfd=pidfd, answers_fd=answers)
 

@@ -85,6 +85,13 @@ def solve(x):
     "is not a number": "def solve(x):\n    return float('nan')",
     "is endless": "def solve(x):\n    while True:\n        yield x",
     "is cyclic": "def solve(x):\n    loop = []\n    loop.append(loop)\n    return loop",
+    "is sets within sets": """
+def solve(x):
+    deep = frozenset({'"'})
+    for _ in range(95):
+        deep = frozenset({deep, '"'})
+    return deep
+""",
     "is deep": """
 def solve(x):
     deep = []
@@ -211,6 +218,36 @@ def solve(x):
     while True:
         pass
 """,
+    "takes room without writing": attempt("""
+import ctypes, os
+libc = ctypes.CDLL(None)
+libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long]
+file = os.open('room', os.O_RDWR | os.O_CREAT)
+os.unlink('room')
+libc.fallocate(file, 1, 0, 40 << 20)  # with the size kept, which no limit on sizes sees
+return os.fstat(file).st_blocks * 512 >= 40 << 20"""),
+    "keeps removed files by mapping them": attempt("""
+import ctypes, os, time
+if getattr(attempt, 'has_succeeded', False):
+    return True
+libc = ctypes.CDLL(None)
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+content = bytes(4 << 20)
+for number in range(80):  # more than the folder of any box holds
+    file = os.open('held', os.O_RDWR | os.O_CREAT)
+    os.write(file, content)
+    libc.mmap(None, 4096, 1, 1, file, 0)
+    os.unlink('held')
+    os.close(file)
+time.sleep(0.5)
+attempt.has_succeeded = True
+return True"""),
+    "arms timers without end": attempt("""
+import ctypes
+libc, timer, number = ctypes.CDLL(None), ctypes.c_void_p(), 0
+while number < 5000 and libc.timer_create(0, None, ctypes.byref(timer)) == 0:
+    number += 1
+return number == 5000"""),
     "raises the limits": attempt(
         "import resource\nresource.setrlimit(resource.RLIMIT_AS, (1 << 40, 1 << 40))\nreturn True"
     ),

@@ -63,6 +63,11 @@ def solve(x):
         if isinstance(thing, dict) and any('expect' in str(key) for key in thing):
             return next(value for key, value in thing.items() if 'expect' in str(key))
 """,
+    "reads installed packages": attempt(
+        "import glob, os, sysconfig\nlibrary = os.path.dirname(sysconfig.get_path('stdlib'))\n"
+        "found = glob.glob(library + '/py*/*-packages/*.py') + glob.glob(library + '/py*/*-packages/*/*.py')\n"
+        "return any(open(path, 'rb').read() for path in found if '/numpy/' not in path)"
+    ),
     "imports the judge": attempt("import ft_eval.harness.code_judge\nreturn True"),
     "reads an attribute": attempt("import os\nreturn b'secret' in os.getxattr({secret!r}, 'user.token')"),
     "lists attributes": attempt("import os\nreturn 'user.token' in os.listxattr({secret!r})"),
@@ -171,6 +176,12 @@ return call() > 0"""),
         "import resource\nresource.prlimit({owner}, resource.RLIMIT_NOFILE)\nreturn True"
     ),
     "outlives its owner": attempt("import ctypes\nreturn ctypes.CDLL(None).prctl(1, 0, 0, 0, 0) == 0"),
+    "starts a thread with descriptors of its own": attempt(
+        _LIBC + "stack = ctypes.create_string_buffer(1 << 16)\n"
+        "libc.clone.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p]\n"
+        "top = ctypes.addressof(stack) + (1 << 16) - 64 & ~15\n"
+        "pause = ctypes.cast(libc.pause, ctypes.c_void_p)\nreturn libc.clone(pause, top, 0x10900, None) > 0"
+    ),
     "enters new namespaces": attempt("import ctypes\nreturn ctypes.CDLL(None).unshare(0x10000000) == 0"),
 }
 

@@ -52,6 +52,36 @@ def solve(x):
     os.chmod('a', 0o644)
     return 2 * x
 """,
+    "asks for room before it writes": """
+import os
+def solve(x):
+    file = os.open('room', os.O_RDWR | os.O_CREAT)
+    os.posix_fallocate(file, 0, 100000)
+    os.close(file)
+    return 2 * x if os.path.getsize('room') == 100000 else None
+""",
+    "maps files": """
+import mmap, tempfile
+import numpy as np
+def solve(x):
+    with tempfile.TemporaryFile() as file:
+        file.write(bytes(5000))
+        file.flush()
+        with mmap.mmap(file.fileno(), 0) as mapped:
+            mapped[0] = x
+        file.seek(0)
+        array = np.memmap('array', dtype='i8', mode='w+', shape=10)
+        array[:] = x
+        return file.read(1)[0] + int(array[9])
+""",
+    "leaves by exit and is caught": """
+help(exit)
+def solve(x):
+    try:
+        exit(2 * x) if x % 2 else quit(2 * x)
+    except SystemExit as error:
+        return error.code
+""",
     "a shelf": """
 import shelve
 def solve(x):

@@ -14,6 +14,21 @@ def solve(x):
     worker.join()
     return 2 * x if found == [50000] else None
 """,
+    "asks for a larger stack": """
+import resource, sys
+_, most = resource.getrlimit(resource.RLIMIT_STACK)
+resource.setrlimit(resource.RLIMIT_STACK, (1 << 29, most))
+sys.setrecursionlimit(10 ** 6)
+def depth(n):
+    return 0 if n == 0 else 1 + depth(n - 1)
+def solve(x):
+    return 2 * x if depth(100000) == 100000 else None
+""",
+    "asks for types of files": """
+import http.server, mimetypes
+def solve(x):
+    return 2 * x if mimetypes.guess_type('a.txt') == ('text/plain', None) else None
+""",
     "an alarm as a time limit": """
 import signal
 class Late(Exception):

@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -101,12 +102,17 @@ def test_a_container_that_dies_is_replaced(docker: None) -> None:
 
 @pytest.mark.parametrize(
     ("does", "said"),
-    [("time.sleep(600)", "read nothing"), ("sys.stdin.buffer.read(); time.sleep(600)", "said nothing")],
+    [
+        ("time.sleep(600)", "read nothing"),
+        ("sys.stdin.buffer.read(); time.sleep(600)", "said nothing"),
+        ("os.write(1, bytes(2)); sys.stdin.buffer.read(); time.sleep(600)", "said nothing"),
+        ("os.write(1, bytes([0, 0, 0, 9]) + b'{}'); sys.stdin.buffer.read(); time.sleep(600)", "said nothing"),
+    ],
 )
 def test_a_container_that_reads_or_says_nothing_is_given_up(
     docker: None, monkeypatch: pytest.MonkeyPatch, does: str, said: str
 ) -> None:
-    monkeypatch.setattr(container, "_BOOT", f"import sys, time; {does}")
+    monkeypatch.setattr(container, "_BOOT", f"import os, sys, time; {does}")
     monkeypatch.setattr(container, "archive", lambda: bytes(1 << 20))
     monkeypatch.setattr(container, "_START_SECONDS", 0.5)
     monkeypatch.setattr(container, "_END_SECONDS", 0.2)
@@ -179,13 +185,31 @@ def test_a_container_that_claims_more_than_was_seen_is_no_verdict(
 ) -> None:
     claim = {"outcome": "passed", "detail": "", "num_answers": 1, "answers": [], "seconds": 0.1, "cpu_seconds": 0.1}
     result = {"result": {**claim, "peak_memory_bytes": 1}, "is_fit": True}
-    hello, passed = _framed({"walls": "w", "versions": "v"}), _framed(result)
-    take = "take = lambda: pipe.read(int.from_bytes(pipe.read(4), 'big')); take()"
-    say = f"os.write(1, {hello!r}); take(); os.write(1, {passed!r}); take()"
-    boot = f"import os, sys; pipe = sys.stdin.buffer; {take}; {say}"
-    monkeypatch.setattr(container, "_BOOT", boot)
+    monkeypatch.setattr(container, "_BOOT", _boot_that_says(_framed(result)))
     with pytest.raises(SandboxError, match="a program passed of whose answers 0 were right"), opened():
         pass
+
+
+def test_a_container_that_says_two_things_at_once_is_heard_at_once(
+    docker: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = {"answer": messages.from_answer(Answer(index=0, text=b"2"))}
+    result = {"result": messages.from_result(ExecutionResult(outcome=Outcome.TIMED_OUT)), "is_fit": True}
+    monkeypatch.setattr(container, "_BOOT", _boot_that_says(_framed(answer) + _framed(result)))
+    server = container.ContainerServer()
+    try:
+        heard = ThreadPoolExecutor(1).submit(server.run, GOOD, is_double)
+        assert heard.result(timeout=20.0) == (ExecutionResult(outcome=Outcome.TIMED_OUT), True)
+    finally:
+        server.close()
+
+
+def _boot_that_says(reply: bytes) -> str:
+    """A container's program that answers the first job with these bytes, and then reads whatever comes."""
+    hello = _framed({"walls": "w", "versions": "v"})
+    take = "take = lambda: pipe.read(int.from_bytes(pipe.read(4), 'big')); take()"
+    say = f"os.write(1, {hello!r}); take(); os.write(1, {reply!r}); pipe.read()"
+    return f"import os, sys; pipe = sys.stdin.buffer; {take}; {say}"
 
 
 def _framed(message: messages.Message) -> bytes:
@@ -219,6 +243,12 @@ def test_messages_arrive_as_they_were_sent(there: Callable[..., Any], back: Call
     assert message is not None
     assert back(message) == thing
     assert messages.read(pipe) is None
+    reader = messages.MessageReader()
+    for byte in pipe.getvalue():
+        assert reader.take() is None
+        reader.feed(bytes([byte]))
+    assert reader.take() == message
+    assert reader.take() is None
 
 
 @pytest.mark.parametrize("text", [b"\0", b"\0\0\0\5{}", b"\xff\xff\xff\xff{}", b"\0\0\0\2[]", b"\0\0\0\1{"])

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from ft_eval.sandbox import deadline as deadline_module
 from ft_eval.sandbox.deadline import Deadline
 from ft_eval.sandbox.records import Limits
 
@@ -51,6 +52,14 @@ def test_spans_are_as_long_as_the_limits_say(
     if call is not None:
         deadline.begin_call(call)
     assert deadline.remaining_seconds() == pytest.approx(seconds, abs=0.2)
+
+
+def test_a_wait_for_a_processor_that_can_not_be_read_now_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = iter([100.0, 100.0, 0.0])
+    monkeypatch.setattr(deadline_module, "_starved_seconds", lambda _pid: next(waited))
+    deadline = Deadline(os.getpid(), LIMITS, ())
+    before = deadline.remaining_seconds()
+    assert deadline.remaining_seconds() == pytest.approx(before, abs=0.2)
 
 
 def test_a_process_that_is_gone_raises_nothing() -> None:

@@ -125,6 +125,14 @@ def test_a_program_with_too_many_threads_is_stopped(sandbox: Sandbox) -> None:
     assert "threads" in result.detail
 
 
+def test_a_program_with_too_many_threads_is_stopped_also_when_it_has_closed_its_pipe(sandbox: Sandbox) -> None:
+    program = "import os, threading, time\nthreading.stack_size(32768)\nos.closerange(3, 64)\nfor _ in range(500):\n"
+    program += "    threading.Thread(target=time.sleep, args=(9,), daemon=True).start()\ntime.sleep(9)"
+    result = sandbox.run_calls(Calls(program=program, entry_point="solve", inputs=INPUTS), is_double)
+    assert result.outcome is Outcome.CRASHED
+    assert result.seconds < 1.5
+
+
 def test_answers_over_the_limit_are_not_kept(sandbox: Sandbox) -> None:
     program = "def solve(x):\n    return 'x' * 60000"
     limits = Limits(output_bytes=MEBIBYTE)

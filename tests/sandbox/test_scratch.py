@@ -1,9 +1,12 @@
-"""A scratch folder is emptied whatever a program left in it, and what it holds is counted."""
+"""A scratch folder is emptied whatever a program left in it, and what it holds is counted, removed files too."""
 
+import mmap
 import os
 from pathlib import Path
 
-from ft_eval.sandbox.box import scratch
+import pytest
+
+from ft_eval.sandbox.box import held, scratch
 
 
 def test_everything_goes_and_nothing_beyond(tmp_path: Path) -> None:
@@ -51,3 +54,23 @@ def test_bytes_and_entries_are_counted(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_gone_holds_nothing(tmp_path: Path) -> None:
     assert not scratch.is_over(str(tmp_path / "gone"), 0)
+
+
+def test_a_disk_without_the_room_that_is_promised_is_an_error(tmp_path: Path) -> None:
+    scratch.check_room(str(tmp_path), 4096)
+    with pytest.raises(OSError, match="no room for"):
+        scratch.check_room(str(tmp_path), 1 << 60)
+
+
+def test_removed_files_that_are_mapped_are_counted(tmp_path: Path) -> None:
+    mapped, file, own = [], tmp_path / "file", os.pidfd_open(os.getpid())
+    for number in range(held.MAX_FILES + 1):
+        assert not held.holds_too_many(own, str(tmp_path)), number
+        file.write_bytes(bytes(4096))
+        with file.open("r+b") as opened:
+            mapped.append(mmap.mmap(opened.fileno(), 0))
+            mapped.append(mmap.mmap(opened.fileno(), 0))  # the same file: it counts once
+        file.unlink()
+    assert held.holds_too_many(own, str(tmp_path))
+    assert not held.holds_too_many(own, str(tmp_path / "elsewhere"))
+    os.close(own)

@@ -88,6 +88,8 @@ def test_every_number_is_answered_exactly_as_the_tables_say(machine: str) -> Non
     ("name", "arguments", "verdict"),
     [
         ("clone", (0x3D0F00,), ALLOWED),  # a thread, as glibc makes it
+        ("clone", (0x3D0F00 & ~0x400,), DENIED),  # a thread with descriptors of its own
+        ("clone", (0x400 | 17,), DENIED),  # a fork that shares its descriptors
         ("clone", (17,), DENIED),  # fork
         ("clone", (0x4111,), DENIED),  # vfork
         ("clone", (0x3D0F00 | 0x10000000,), DENIED),  # a thread in a new user namespace

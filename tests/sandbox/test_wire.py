@@ -185,6 +185,12 @@ def test_nesting_has_a_bottom() -> None:
     assert from_tree(parse(encode(deep))) == deep
 
 
+@pytest.mark.parametrize("opening", [b'["s",', b'["d",', b'["d",1,'])
+def test_sets_and_dicts_within_each_other_have_no_longer_text_than_themselves(opening: bytes) -> None:
+    text = opening * 90 + b'"x"' + (b"]" if opening != b'["d",' else b",1]") * 90
+    assert len(normal_text(parse(text)) or "") == len(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [

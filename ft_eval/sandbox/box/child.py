@@ -25,7 +25,7 @@ def live(walls: confine.Walls, limits: ChildLimits, descriptors: list[int]) -> N
         _put_in_place(descriptors)
         job = driver.Job.load(_read_job(), limits.digest_bytes)
         confine.enter(walls, limits)
-        os.dup2(1, 2)  # the server's is where it says what went wrong; the null device is what a program gets
+        _open_null()
         _close_all_but(walls.kept)
         driver.run(job, ANSWER_FD)
     except BaseException as error:  # noqa: BLE001 (the last word of a process that is about to end)
@@ -47,6 +47,13 @@ def _read_job() -> bytes:
         parts.append(os.pread(JOB_FD, size - found, found))
         found += len(parts[-1])
     return b"".join(parts)
+
+
+def _open_null() -> None:
+    """The null device, opened anew, as 0 to 2: flags and locks of the server's own would stay for the next program."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(null, descriptor)
 
 
 def _close_all_but(kept: tuple[int, ...]) -> None:

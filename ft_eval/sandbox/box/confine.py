@@ -19,6 +19,8 @@ _MEBIBYTE = 1 << 20
 _STACK_BYTES = 64 * _MEBIBYTE
 _NUM_DESCRIPTORS = 64
 """A file that is removed while it is open is not counted in the scratch folder: so many of them there may be."""
+_NUM_TIMERS = 256
+"""POSIX timers and queued signals, which the kernel counts for all of a user's processes together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +73,11 @@ def set_resource_limits(limits: ChildLimits) -> None:
     _lower(resource.RLIMIT_AS, limits.memory_bytes)
     _lower(resource.RLIMIT_FSIZE, max(limits.scratch_bytes // 4, 1))
     _lower(resource.RLIMIT_CPU, limits.cpu_seconds)
-    _lower(resource.RLIMIT_STACK, _STACK_BYTES)
     _lower(resource.RLIMIT_NOFILE, _NUM_DESCRIPTORS)
-    for limit in (resource.RLIMIT_CORE, resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
+    _lower(resource.RLIMIT_SIGPENDING, _NUM_TIMERS)
+    _lower_for_now(resource.RLIMIT_STACK, _STACK_BYTES)
+    _lower(resource.RLIMIT_CORE, 1)  # at 0 the kernel would still start the machine's own program for dumps
+    for limit in (resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
         _lower(limit, 0)
 
 
@@ -81,6 +85,12 @@ def _lower(limit: int, value: int) -> None:
     _, hard = resource.getrlimit(limit)
     bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(limit, (bound, bound))
+
+
+def _lower_for_now(limit: int, value: int) -> None:
+    """As far as the program leaves it there: programs that recurse raise their stack, of their own address space."""
+    _, hard = resource.getrlimit(limit)
+    resource.setrlimit(limit, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
 
 
 def _enter_landlock(walls: Walls, scratch: str) -> None:
@@ -97,7 +107,8 @@ def _drop_privileges(walls: Walls) -> None:
     if walls.is_root:
         become_nobody()
     kernel.drop_capabilities()
-    kernel.control_process(kernel.PR_SET_DUMPABLE, 0)
+    is_seen = walls.tier == "ll"  # there the server looks at what it maps, and Landlock keeps all other programs out
+    kernel.control_process(kernel.PR_SET_DUMPABLE, int(is_seen))
 
 
 def become_nobody() -> None:

@@ -7,7 +7,7 @@ Rights beyond what the kernel knows are left out (an older kernel guards less; `
 import os
 import stat
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from ft_eval.sandbox.box.kernel import system_call
 
@@ -52,9 +52,16 @@ def create(version: int) -> int:
 
 def hold(version: int, *, read: Iterable[str] = (), write: Iterable[str] = ()) -> tuple[Rule, ...]:
     """Rules for the paths that exist; the others are passed over. Each holds a descriptor open. Raises OSError."""
-    known = (1 << _NUM_FILE_RIGHTS.get(version, 16)) - 1
-    wanted = [*((path, _READ & known) for path in read), *((path, _WRITE & known) for path in write)]
-    return tuple(rule for path, rights in wanted if (rule := _rule(path, rights)) is not None)
+    return tuple(_rules(version, read=read, write=write))
+
+
+def allow(
+    ruleset: int, version: int, *, read: Iterable[str] = (), write: Iterable[str] = (), listed: Iterable[str] = ()
+) -> None:
+    """Allow these paths, those `listed` to be listed alone, and hold none of them open. Raises OSError."""
+    for rule in _rules(version, read=read, write=write, listed=listed):
+        add(ruleset, (rule,))
+        os.close(_PATH_BENEATH_ATTRIBUTES.unpack(rule)[1])
 
 
 def add(ruleset: int, rules: Iterable[Rule]) -> None:
@@ -66,6 +73,16 @@ def add(ruleset: int, rules: Iterable[Rule]) -> None:
 def restrict(ruleset: int) -> None:
     """Put the calling process under the ruleset for good. Needs no_new_privs. Raises OSError."""
     system_call("landlock_restrict_self", ruleset, 0)
+
+
+def _rules(
+    version: int, *, read: Iterable[str] = (), write: Iterable[str] = (), listed: Iterable[str] = ()
+) -> Iterator[Rule]:
+    known = (1 << _NUM_FILE_RIGHTS.get(version, 16)) - 1
+    for paths, rights in ((read, _READ), (write, _WRITE), (listed, _READ_DIR)):
+        for path in paths:
+            if (rule := _rule(path, rights & known)) is not None:
+                yield rule
 
 
 def _rule(path: str, rights: int) -> Rule | None:

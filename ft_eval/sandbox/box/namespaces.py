@@ -5,7 +5,7 @@ but that user. The server enters once; each child gets its own PID and mount nam
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ft_eval.sandbox.box import kernel
@@ -17,12 +17,13 @@ _SERVER_FLAGS = kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC |
 _QUIET = kernel.MS_NOSUID | kernel.MS_NODEV
 
 
-def enter(root: str, binds: Mapping[str, str]) -> None:
+def enter(root: str, binds: Mapping[str, str], hidden: Iterable[str] = ()) -> None:
     """Move the calling process into new namespaces whose root shows some trees, read-only, and nothing else.
 
     Args:
         root: an empty folder to build on; the caller's own view of it does not change.
         binds: a tree's path here to its path there.
+        hidden: folders in the binds that are to be empty.
 
     Raises:
         OSError: which says how.
@@ -39,6 +40,8 @@ def enter(root: str, binds: Mapping[str, str]) -> None:
         Path(root + link).symlink_to(target)
     for folder in ("/tmp", "/proc", "/etc"):  # noqa: S108 (the box's own /tmp, not the host's)
         Path(root + folder).mkdir(exist_ok=True)
+    for folder in hidden:
+        kernel.mount(f"{root}/proc", root + folder, flags=kernel.MS_BIND)
     _pivot(root)
     kernel.make_read_only("/")
 

@@ -4,6 +4,7 @@ dearer, so only those are here that programs often use. NumPy has a module of it
 """
 
 import importlib
+import site
 
 _STANDARD = [
     "abc",
@@ -51,6 +52,8 @@ _STANDARD = [
 
 
 def preload() -> None:
-    """Import the common modules."""
+    """Import the common modules, and add what `site` adds to the builtins: it does not run in the server."""
     for name in _STANDARD:
         importlib.import_module(name)
+    site.setquit()
+    site.sethelper()

@@ -5,12 +5,21 @@ a link. Knows nothing of what runs.
 """
 
 import contextlib
+import errno
 import os
 import stat
 from pathlib import Path
 
 MAX_ENTRIES = 2_000
 _BLOCK_BYTES = 4096
+
+
+def check_room(folder: str, limit_bytes: int) -> None:
+    """See that a program could use all that it may. Raises OSError where the disk is too full for that."""
+    found = os.statvfs(folder)
+    if found.f_bavail * found.f_frsize < limit_bytes or (found.f_files and found.f_favail < MAX_ENTRIES):
+        megabytes = limit_bytes / 1e6
+        raise OSError(errno.ENOSPC, f"no room for {megabytes:.0f} MB in {MAX_ENTRIES} temporary files", folder)
 
 
 def is_over(folder: str, limit_bytes: int) -> bool:

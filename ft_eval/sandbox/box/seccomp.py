@@ -35,7 +35,8 @@ _INSTRUCTION_BYTES = 8
 _OWN_PID = 0x5EC0C0DE
 """Stands for the process's own id until there is one; no other operand is this number."""
 
-_CLONE_THREAD, _CLONE_NEW_ANYTHING = 0x00010000, 0x7E020080
+_CLONE_A_THREAD, _CLONE_NEW_ANYTHING = 0x00010400, 0x7E020080
+"""CLONE_THREAD with CLONE_FILES: a thread with descriptors of its own would have as many again."""
 _O_TRUNC, _O_ACCMODE = 0o1000, 0o3
 _OUTWARD_COMMANDS = (8, 10, 15, 1024, 1026, 1031)
 """fcntl: F_SETOWN, F_SETSIG, F_SETOWN_EX (a signal to anyone by way of a descriptor), F_SETLEASE (keeps others from a
@@ -110,7 +111,8 @@ def _decided(known: Mapping[str, int]) -> list[Instruction]:
             _argument(0),
             (_IF_ANY_BIT, 0, 1, _CLONE_NEW_ANYTHING),
             _DENY,
-            (_IF_ANY_BIT, 1, 0, _CLONE_THREAD),
+            (_AND, 0, 0, _CLONE_A_THREAD),
+            (_IF_EQUAL, 1, 0, _CLONE_A_THREAD),
             _DENY,
             _return(_ALLOW),
         ],

@@ -1,10 +1,12 @@
 """Which folders a program may read: the standard library, NumPy, and the shared libraries under both. Nothing else.
 
-No site-packages beyond NumPy is importable, so a score does not depend on what happens to be installed. Knows no tier.
+No package beyond NumPy is importable or may be read, so a score does not depend on what happens to be installed: there
+may be this project, and solutions. Knows no tier.
 """
 
 import os
 import sysconfig
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 _SYSTEM = (
@@ -13,6 +15,7 @@ _SYSTEM = (
     "/usr/lib64",
     "/usr/share/zoneinfo",
     "/etc/ld.so.cache",
+    "/etc/mime.types",
     "/nix/store",
     "/gnu/store",
 )
@@ -31,6 +34,32 @@ def readable_trees(numpy_parent: str) -> tuple[str, ...]:
     wanted += [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder.startswith("/")]
     real = sorted({os.path.realpath(path) for path in wanted if Path(path).exists()} - {"/"})
     return tuple(path for path in real if not any(path.startswith(f"{other}/") for other in real))
+
+
+def package_folders(trees: Iterable[str], numpy_place: str = "") -> tuple[str, ...]:
+    """Real paths of the folders of installed packages in these trees, but for the one that NumPy is in."""
+    patterns = [f"{python}{kind}-packages" for python in ("", "py*/") for kind in ("site", "dist")]
+    found = {os.path.realpath(path) for tree in trees for pattern in patterns for path in Path(tree).glob(pattern)}
+    return tuple(sorted(found - {os.path.realpath(numpy_place)} if numpy_place else found))
+
+
+def without_packages(trees: Collection[str], numpy_parent: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What may be read of these trees, and the folders on the way that may only be listed.
+
+    For walls that can allow a folder with all that it holds, and can take nothing out of it.
+    """
+    hidden = package_folders(trees)
+    names = [f"{numpy_parent}/{name}" for name in ("numpy", "numpy.libs")] if numpy_parent else []
+    read, listed, pending = [os.path.realpath(name) for name in names], [], list(trees)
+    while pending:
+        tree = pending.pop()
+        if not any(folder.startswith(f"{tree}/") for folder in hidden):
+            read.append(tree)
+            continue
+        listed.append(tree)
+        with os.scandir(tree) as entries:  # a link is judged by where it leads
+            pending += [entry.path for entry in entries if entry.path not in hidden and not entry.is_symlink()]
+    return tuple(read), tuple(listed)
 
 
 def binds(numpy_parent: str, numpy_place: str) -> dict[str, str]:

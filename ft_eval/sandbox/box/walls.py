@@ -70,7 +70,7 @@ def _kernel(tier: str) -> _Kernel:
 
 def _in_namespaces(config: ServerConfig, found: _Kernel) -> confine.Walls:
     """Tier ns: a root of its own, where NumPy has a place of its own, away from the child's scratch folder."""
-    namespaces.enter(config.work_dir, _binds_with_numpy(config))
+    namespaces.enter(config.work_dir, *_view_with_numpy(config))
     abi = found.landlock_abi
     return confine.Walls(
         tier=config.tier,
@@ -83,16 +83,18 @@ def _in_namespaces(config: ServerConfig, found: _Kernel) -> confine.Walls:
     )
 
 
-def _binds_with_numpy(config: ServerConfig) -> Mapping[str, str]:
-    """What the root will show. NumPy is then offered there, or else imported."""
+def _view_with_numpy(config: ServerConfig) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    """What the root will show, and what it will hide of that. NumPy is then offered there, or else imported."""
     here, there = config.numpy_parent, view.NUMPY_PARENT
     binds = view.binds(here, there)
-    if not here or numpy_import.is_importable(there, lambda: namespaces.enter(config.work_dir, binds)):
+    hidden = view.package_folders(binds)
+    if not here or numpy_import.is_importable(there, lambda: namespaces.enter(config.work_dir, binds, hidden)):
         numpy_import.offer(there if here else "")
-        return binds
+        return binds, hidden
     numpy_import.offer(here)
     numpy_import.load()
-    return view.binds(here, here)
+    binds = view.binds(here, here)
+    return binds, view.package_folders(binds, here)
 
 
 def _in_place(config: ServerConfig, found: _Kernel) -> confine.Walls:
@@ -101,7 +103,8 @@ def _in_place(config: ServerConfig, found: _Kernel) -> confine.Walls:
     trees = view.readable_trees(config.numpy_parent)
     if abi:
         ruleset = landlock.create(abi)
-        landlock.add(ruleset, landlock.hold(abi, read=trees, write=(config.work_dir, *view.DEVICES)))
+        read, listed = view.without_packages(trees, config.numpy_parent)
+        landlock.allow(ruleset, abi, read=read, write=(config.work_dir, *view.DEVICES), listed=listed)
     numpy_import.offer(config.numpy_parent)
     kept = () if config.tier == "none" else _give_up_root(config.tier, (*trees, config.numpy_parent))
     if config.numpy_parent and not numpy_import.is_importable("", lambda: _restrict(ruleset)):

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from ft_eval.sandbox.box import child, confine, kernel, namespaces, numpy_import, scratch, walls
+from ft_eval.sandbox.box import child, confine, held, kernel, namespaces, numpy_import, scratch, walls
 from ft_eval.sandbox.box.config import ChildLimits, ServerConfig
 
 _limits = functools.lru_cache(maxsize=8)(ChildLimits.load)
@@ -122,6 +122,8 @@ def _serve_one(server: _Server) -> bool:
         return False
     limits = _limits(text)
     try:
+        if server.walls.tier != "ns":
+            scratch.check_room(server.walls.scratch_dir, limits.scratch_bytes)
         if limits.uses_numpy and numpy_import.load():
             _settle()
         pid, pidfd = server.fork()
@@ -159,7 +161,7 @@ def _wait(server: _Server, pid: int, pidfd: int, limits: ChildLimits) -> bool:
             break
         if server.control.fileno() in ready:  # nothing is said while a job runs: this is the end of file
             is_owner_there = False
-        if not is_owner_there or (is_watched and scratch.is_over(server.walls.scratch_dir, limits.scratch_bytes)):
+        if not is_owner_there or (is_watched and _takes_too_much(server.walls, pidfd, limits)):
             is_over = is_owner_there
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             poller.unregister(server.control)
@@ -169,6 +171,13 @@ def _wait(server: _Server, pid: int, pidfd: int, limits: ChildLimits) -> bool:
     if is_owner_there:
         _tell(server.control, _report(status, usage, is_over=is_over))
     return is_owner_there
+
+
+def _takes_too_much(up: confine.Walls, pidfd: int, limits: ChildLimits) -> bool:
+    """Of its scratch folder, by name or without."""
+    if scratch.is_over(up.scratch_dir, limits.scratch_bytes):
+        return True
+    return up.tier == "ll" and held.holds_too_many(pidfd, up.scratch_dir)
 
 
 def _report(status: int, usage: resource.struct_rusage, *, is_over: bool) -> Mapping[str, object]:
