@@ -22,6 +22,7 @@ from ft_eval.harness.names import metric_name
 from ft_eval.harness.pass_rates import pass_rates
 from ft_eval.harness.repeats import Repeats, with_each_repeat
 from ft_eval.harness.samples import read_samples
+from ft_eval.harness.task_files import code_faults
 from ft_eval.harness.tasks import reset_fewshot
 from ft_eval.harness.templates import template_faults
 from ft_eval.records import Job, SampleResult, TaskResult
@@ -89,7 +90,7 @@ class _Pass:
 def _one_pass(job: Job, task: Task, lm: FreeTransformerLM, z_draw: int, repeats: Repeats) -> _Pass:
     reset_fewshot(task)
     lm.begin_pass(z_draw)
-    with template_faults(task.task_name):
+    with template_faults(task.task_name), code_faults(task.task_name):
         found = evaluate(
             lm,
             {"tasks": {task.task_name: task}},
