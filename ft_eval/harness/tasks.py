@@ -27,7 +27,7 @@ from ft_eval.harness.documents import cluster_field, dataset_digest, num_shown_a
 from ft_eval.harness.foreign_tasks import foreign_index, touched
 from ft_eval.harness.generation_kwargs import check_generation_kwargs
 from ft_eval.harness.judges import note_judge
-from ft_eval.harness.mirror import DataSource, redirected_datasets
+from ft_eval.harness.mirror import DataSource, OpenedData, redirected_datasets
 from ft_eval.harness.names import metric_name
 from ft_eval.harness.registered import check_registered
 from ft_eval.harness.repeats import is_repeated_in_vain
@@ -100,7 +100,7 @@ def load_tasks(names: Sequence[str], options: TaskOptions, source: DataSource) -
         if name in foreign:
             bound_filters(task)
     settings = {name: settings_digest(tasks[name]) for name in foreign}
-    specs = tuple(_spec(task, options, settings.get(name, "")) for name, task in tasks.items())
+    specs = tuple(_spec(task, options, settings.get(name, ""), opened) for name, task in tasks.items())
     scored = tuple(_group(group, specs) for group in groups.values() if group.has_aggregation)
     remarks = tuple(_remarks(specs, tasks, options))
     return LoadedTasks(specs=specs, groups=scored, tasks=tasks, remarks=remarks)
@@ -208,7 +208,7 @@ def _remarks(specs: Sequence[TaskSpec], tasks: Mapping[str, Task], options: Task
             yield f"task {spec.name} has {num_docs} documents, fewer than --limit {options.limit:g}; all are scored"
 
 
-def _spec(task: Task, options: TaskOptions, own_settings: str) -> TaskSpec:
+def _spec(task: Task, options: TaskOptions, own_settings: str, opened: OpenedData) -> TaskSpec:
     num_docs = len(task.eval_docs)
     if not num_docs:
         raise TaskError(
@@ -229,7 +229,7 @@ def _spec(task: Task, options: TaskOptions, own_settings: str) -> TaskSpec:
         cluster_field=cluster_field(task),
         runs_code=code_task(task.task_name) is not None or bool(getattr(task, "UNSAFE_CODE", False)),
         dataset=dataset,
-        dataset_digest=dataset_digest(task, limit or num_docs),
+        dataset_digest=dataset_digest(task, limit or num_docs, opened.all_files),
         settings_digest=own_settings,
     )
 
