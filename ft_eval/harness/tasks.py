@@ -26,6 +26,7 @@ from ft_eval.harness.code_documents import code_task
 from ft_eval.harness.documents import cluster_field, dataset_digest, num_shown_and_scored, settings_digest
 from ft_eval.harness.foreign_tasks import foreign_index, touched
 from ft_eval.harness.generation_kwargs import check_generation_kwargs
+from ft_eval.harness.groups import group_of, group_remarks
 from ft_eval.harness.judges import note_judge
 from ft_eval.harness.mirror import DataSource, OpenedData, redirected_datasets
 from ft_eval.harness.names import metric_name
@@ -101,8 +102,8 @@ def load_tasks(names: Sequence[str], options: TaskOptions, source: DataSource) -
             bound_filters(task)
     settings = {name: settings_digest(tasks[name]) for name in foreign}
     specs = tuple(_spec(task, options, settings.get(name, ""), opened) for name, task in tasks.items())
-    scored = tuple(_group(group, specs) for group in groups.values() if group.has_aggregation)
-    remarks = tuple(_remarks(specs, tasks, options))
+    scored = tuple(group_of(group, specs, tasks) for group in groups.values() if group.has_aggregation)
+    remarks = (*_remarks(specs, tasks, options), *group_remarks(scored, tasks))
     return LoadedTasks(specs=specs, groups=scored, tasks=tasks, remarks=remarks)
 
 
@@ -243,15 +244,3 @@ def _limit(limit: float | None, num_docs: int) -> int | None:
 
 def _first_filter(task: Task) -> str:
     return str(task._filters[0].name)  # noqa: SLF001 — lm-eval offers no public way to the filters' names
-
-
-def _group(group: Group, specs: Sequence[TaskSpec]) -> TaskGroup:
-    """A group as a set of leaves; its metric is theirs, its weights are those of its first aggregation."""
-    leaves = tuple(task.task_name for task in group.get_all_tasks())
-    primary = {spec.name: spec.metric for spec in specs}
-    return TaskGroup(
-        name=group.name,
-        tasks=leaves,
-        weight_by_size=bool(group.aggregate_metric_list[0].weight_by_size),
-        metric=primary[leaves[0]] if leaves else "",
-    )
