@@ -189,6 +189,8 @@ def one_line(error: BaseException) -> str:
     text = str(error)
     if "generating the dataset" in text and error.__cause__ is not None:
         text = f"its data can't be read: {error.__cause__}"
+    elif _has_no_aggregation(error):
+        text = "a metric of 'metric_list' has no aggregation, and none is registered for it; write `aggregation: mean`"
     elif isinstance(error, KeyError):
         text = str(error.args[0]) if is_unregistered(error) else f"there is no {text}"
     elif text.startswith("malformed node or string"):  # what the template printed is no literal of Python's
@@ -199,6 +201,11 @@ def one_line(error: BaseException) -> str:
 def is_unregistered(error: BaseException) -> bool:
     """Whether it is lm-eval that has nothing of a name, which it says in a sentence, and no document."""
     return isinstance(error, KeyError) and bool(error.args) and bool(_SENTENCE.match(str(error.args[0])))
+
+
+def _has_no_aggregation(error: BaseException) -> bool:
+    """What lm-eval raises then: it looks the name of no function up."""
+    return isinstance(error, KeyError) and error.args == (None,)
 
 
 def _text(path: Path) -> str:

@@ -198,6 +198,8 @@ def _remarks(specs: Sequence[TaskSpec], tasks: Mapping[str, Task], options: Task
         task = tasks[spec.name]
         num_docs, sampler = len(task.eval_docs), getattr(task, "sampler", None)
         yield from data_remarks(task, spec.num_docs)
+        if task.higher_is_better().get(next(iter(task.aggregation()))) is None:
+            yield f"task {spec.name} doesn't say whether more of {spec.metric} is better; it is taken to be"
         if spec.num_fewshot and isinstance(sampler, FirstNSampler) and not _draws_from_what_is_scored(task):
             shown = list(islice(sampler.df, spec.num_fewshot))
             if num_leaked := num_shown_and_scored(task, shown, spec.num_docs):
@@ -224,7 +226,7 @@ def _spec(task: Task, options: TaskOptions, own_settings: str, opened: OpenedDat
         output_type=str(task.OUTPUT_TYPE),
         num_fewshot=int(task.get_config("num_fewshot") or 0),
         metric=metric_name(metric, _first_filter(task)),
-        higher_is_better=bool(task.higher_is_better()[metric]),
+        higher_is_better=task.higher_is_better().get(metric) is not False,
         limit=limit,
         num_docs=limit or num_docs,
         cluster_field=cluster_field(task),

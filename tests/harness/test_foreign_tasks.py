@@ -223,3 +223,23 @@ def test_code_that_fails_later_is_named_with_its_line_and_what_others_raise_is_n
         task.process_results({}, [])
     with pytest.raises(ZeroDivisionError), code_faults("mine"):
         _ = 1 / 0
+
+
+def test_a_direction_that_nobody_gave_is_up_and_told(folder: Path) -> None:
+    file = folder / "my_sums.yaml"
+    text = file.read_text().replace("metric: exact_match", "metric: x").replace("    higher_is_better: true\n", "")
+    file.write_text(text + "process_results: !function utils.score\n")
+    loaded = load(folder, trust_code=True)
+    assert loaded.specs[0].higher_is_better
+    assert "task my_sums doesn't say whether more of x is better; it is taken to be" in loaded.remarks
+
+
+def test_a_metric_without_an_aggregation_is_told_so(folder: Path) -> None:
+    file = folder / "my_sums.yaml"
+    text = file.read_text().replace("metric: exact_match", "metric: x").replace("    aggregation: mean\n", "")
+    file.write_text(text + "process_results: !function utils.score\n")
+    with pytest.raises(
+        TaskError, match=r"my_sums.yaml:14: a metric of 'metric_list' has no aggregation, and none"
+    ) as told:
+        load(folder, trust_code=True)
+    assert "columns" not in str(told.value)
