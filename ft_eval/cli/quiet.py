@@ -23,5 +23,6 @@ def quiet_libraries(*, offline: bool) -> None:
         go_offline()
     for name in ("lm_eval", "lm-eval", "huggingface_hub"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    logging.getLogger("datasets").setLevel(logging.CRITICAL)  # it logs what it raises; the error says it on one line
+    for name in ("datasets", "lm_eval.api.registry"):  # they log what is wrong; the error says it on one line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module=r"(lm_eval|datasets|huggingface_hub)(\..*)?")

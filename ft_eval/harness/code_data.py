@@ -192,6 +192,8 @@ class CodeData:
             if task_id in found:
                 raise DataError(f"{self.path}:{number} has {task_id} a second time; a problem stands there once")
             found[task_id] = line
+        if not found:
+            raise DataError(f"{self.path} has no problems; {self._remedy}")
         return found
 
     def _local_path(self) -> Path | None:

@@ -145,7 +145,8 @@ class CodeSession:
 
     def _problems(self, task: str) -> CodeData:
         if task not in self._data:
-            raise TaskError(f"no code problems for task {task!r}{did_you_mean(task, CODE_TASKS)}")
+            expected = " or ".join(CODE_TASKS)
+            raise TaskError(f"no code problems for task {task!r}, expected {expected}{did_you_mean(task, CODE_TASKS)}")
         return self._data[task]
 
     def _scorers_upto(self, count: int) -> Sequence[CodeScorer]:

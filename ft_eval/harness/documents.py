@@ -2,13 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from lm_eval.api.task import Task
 
 from ft_eval.errors import DataError
+from ft_eval.harness.data_lines import named_lines
 
 _STOCK_CLUSTERS: Mapping[str, str] = {
     "boolq": "passage",
@@ -20,14 +22,20 @@ _STOCK_CLUSTERS: Mapping[str, str] = {
 _MAX_NAME_LENGTH = 64
 
 
-def dataset_digest(task: Task, num_docs: int) -> str:
+def dataset_digest(task: Task, num_docs: int, files: Iterable[Path] = ()) -> str:
     """sha256, hexadecimal, over the scored documents and the pool that few-shot examples come from, in order.
+
+    Args:
+        task: a built task.
+        num_docs: how many documents are scored.
+        files: those that documents may have come from, to look for the line at fault in.
 
     Raises:
         DataError: a document is no UTF-8. This is the first to read them all, and texts are decoded when they are read.
     """
     try:
-        return _digest(task, num_docs)
+        with named_lines(lambda: files):
+            return _digest(task, num_docs)
     except UnicodeDecodeError as error:
         dataset = task.get_config("dataset_path")
         raise DataError(

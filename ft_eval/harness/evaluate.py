@@ -16,12 +16,14 @@ from lm_eval.api.task import Task
 from lm_eval.evaluator import evaluate
 
 from ft_eval.environment import peak_memory_bytes
+from ft_eval.errors import remark
 from ft_eval.harness.lm import FreeTransformerLM
 from ft_eval.harness.marginal import generation_draws
 from ft_eval.harness.names import metric_name
 from ft_eval.harness.pass_rates import pass_rates
 from ft_eval.harness.repeats import Repeats, with_each_repeat
 from ft_eval.harness.samples import read_samples
+from ft_eval.harness.task_files import code_faults
 from ft_eval.harness.tasks import reset_fewshot
 from ft_eval.harness.templates import template_faults
 from ft_eval.records import Job, SampleResult, TaskResult
@@ -57,6 +59,7 @@ def evaluate_job(job: Job, task: Task, lm: FreeTransformerLM, scoring: Mapping[s
     passes = [_one_pass(job, task, lm, z_draw, repeats) for z_draw in range(num_passes)]
     samples = tuple(sample for one in passes for sample in one.samples)
     rates = pass_rates(samples)
+    _see_primary(job, passes[0].scores)
     result = TaskResult(
         job_id=job.id,
         metrics={**_mean_over([one.scores for one in passes]), **rates.means},
@@ -89,7 +92,7 @@ class _Pass:
 def _one_pass(job: Job, task: Task, lm: FreeTransformerLM, z_draw: int, repeats: Repeats) -> _Pass:
     reset_fewshot(task)
     lm.begin_pass(z_draw)
-    with template_faults(task.task_name):
+    with template_faults(task.task_name), code_faults(task.task_name):
         found = evaluate(
             lm,
             {"tasks": {task.task_name: task}},
@@ -101,6 +104,16 @@ def _one_pass(job: Job, task: Task, lm: FreeTransformerLM, z_draw: int, repeats:
     scores, stderrs = _scores(found["results"][task.task_name], repeats)
     logged = found["samples"][task.task_name]
     return _Pass(samples=read_samples(job, logged, lm.records, z_draw, repeats), scores=scores, stderrs=stderrs)
+
+
+def _see_primary(job: Job, scores: Mapping[str, float]) -> None:
+    """Remark on a task whose first metric is none that its documents were given."""
+    if job.task.metric not in scores:
+        given = ", ".join(scores) or "none at all"
+        remark(
+            f"task {job.task.name} has no score: its first metric, {job.task.metric}, was given to no document; they "
+            f"were given {given}"
+        )
 
 
 def _mean_over(passes: Sequence[Mapping[str, float]]) -> dict[str, float]:

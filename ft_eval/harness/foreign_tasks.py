@@ -6,7 +6,7 @@ line, unless the user trusts the folder. Files of lm-eval and of this package ar
 user's includes them. Templates are no code here: see `templates`. Knows no dataset.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import yaml
 from lm_eval.api import metrics as _metrics  # noqa: F401 — importing fills the registry
 from lm_eval.api.registry import metric_registry
 from lm_eval.tasks import TaskManager
-from lm_eval.tasks._index import Entry
+from lm_eval.tasks._factory import GROUP_FIELD_NAMES
+from lm_eval.tasks._index import Entry, Kind
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from ft_eval.errors import TaskError, UsageError
@@ -25,6 +26,7 @@ from ft_eval.resources import tasks_dir
 
 _STANDARD_TAGS = "tag:yaml.org,2002:"
 _PYTHON_TAGS = "tag:yaml.org,2002:python/"
+_NO = frozenset({"", "~", "null", "false", "no", "off"})
 _REMEDY = "pass --trust-task-code if you trust this folder"
 
 
@@ -55,8 +57,30 @@ def foreign_index(folders: Sequence[Path], taken: Mapping[str, Entry], *, trust_
     return found
 
 
-def is_foreign(entry: Entry) -> bool:
-    """Whether a task is neither lm-eval's nor of this package."""
+def touched(index: Mapping[str, Entry], name: str, built: Iterable[str]) -> frozenset[str]:
+    """Of the tasks that were built for a name, those that a file of the user's says something of.
+
+    These are the tasks of such files, and all of a group that says more of one than its name.
+    """
+    changes = _is_foreign(index[name]) and _changes(index, index[name].cfg or {})
+    return frozenset(one for one in built if changes or (one in index and _is_foreign(index[one])))
+
+
+def _changes(index: Mapping[str, Entry], group: Mapping[str, Any]) -> bool:
+    """Whether a group, or one within it, holds a task of its own or changes one."""
+    members = group.get("task")
+    if not isinstance(members, list):
+        return False
+    entries = [index[one] for one in members if isinstance(one, str) and one in index]
+    return (
+        bool(set(group) - GROUP_FIELD_NAMES)
+        or any(not isinstance(one, str) for one in members)
+        or any(_changes(index, entry.cfg or {}) for entry in entries if entry.kind is Kind.GROUP)
+    )
+
+
+def _is_foreign(entry: Entry) -> bool:
+    """Whether a task or group is neither lm-eval's nor of this package."""
     return entry.yaml_path is not None and not _is_trusted(Path(entry.yaml_path).resolve())
 
 
@@ -101,38 +125,37 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 def _code_in(path: Path) -> Iterator[Fault]:
     """What in a file would run code."""
-    try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return
-    for node in _nodes(root, set()) if root is not None else ():
+    root = check_bounds(path)  # its bytes, as lm-eval reads them: YAML may be UTF-16
+    nodes = [] if root is None else list(_nodes(root, set()))
+    for node in nodes:
         if not node.tag.startswith(_STANDARD_TAGS) or node.tag.startswith(_PYTHON_TAGS):
             what = f"{node.tag} {node.value if isinstance(node.value, str) else ''}".strip()
             yield _fault(path, node, f"{what} names code to be run")
-    config = _read(path)
-    metrics = config.get("metric_list") or []
-    for metric in metrics if isinstance(metrics, list) else ():
-        if reason := _script_of(metric, judges_itself="process_results" in config):
-            yield _fault(path, _metrics_node(root), reason)
+    for node in nodes:
+        listed = _parts(node).get("metric_list")  # a task's, or that of one within a group
+        for metric in listed.value if isinstance(listed, yaml.SequenceNode) else ():
+            if reason := _script_of(_parts(metric)):
+                yield _fault(path, metric, reason)
 
 
-def _script_of(metric: Any, *, judges_itself: bool) -> str:
+def _script_of(metric: Mapping[str, yaml.Node]) -> str:
     """Why a metric would be loaded as a script; empty where it would not."""
-    if not isinstance(metric, Mapping) or judges_itself:
+    if "metric" not in metric:
         return ""
-    name = metric.get("metric")
-    if metric.get("hf_evaluate"):
+    name = metric["metric"].value
+    if "hf_evaluate" in metric and str(metric["hf_evaluate"].value).lower() not in _NO:
         return f"hf_evaluate loads the metric {name} as a script"
-    return "" if name in metric_registry else f"the metric {name} is none of lm-eval's, and would be loaded as a script"
+    known = isinstance(name, str) and name in metric_registry
+    return "" if known else f"the metric {name} is none of lm-eval's, and would be loaded as a script"
 
 
-def _metrics_node(root: yaml.Node | None) -> yaml.Node | None:
-    pairs = root.value if isinstance(root, yaml.MappingNode) else ()
-    return next((key for key, _ in pairs if key.value == "metric_list"), root)
+def _parts(node: yaml.Node) -> dict[str, yaml.Node]:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
+    return {key.value: value for key, value in pairs if isinstance(key, yaml.ScalarNode)}
 
 
-def _fault(path: Path, node: yaml.Node | None, reason: str) -> Fault:
-    return Fault(file=path, line=1 if node is None else node.start_mark.line + 1, reason=reason)
+def _fault(path: Path, node: yaml.Node, reason: str) -> Fault:
+    return Fault(file=path, line=node.start_mark.line + 1, reason=reason)
 
 
 def _nodes(node: yaml.Node, seen: set[int]) -> Iterator[yaml.Node]:

@@ -8,7 +8,7 @@ Knows dataset ids and folders; knows no task.
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -143,6 +143,8 @@ class OpenedData:
     """By name; None where it has none, or it could not be opened."""
     files: Sequence[Path] = ()
     """The local files that the task named for it."""
+    all_files: dict[Path, None] = field(default_factory=dict)
+    """Those of all that was opened so far, in order."""
 
 
 @contextmanager
@@ -179,6 +181,7 @@ def redirected_datasets(source: DataSource) -> Iterator[OpenedData]:
                 raise DataError(fault) from error
             raise
         opened.splits = found if isinstance(found, Mapping) else None
+        opened.all_files |= dict.fromkeys(opened.files)
         return found
 
     datasets.load_dataset = load_dataset

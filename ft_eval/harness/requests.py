@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from lm_eval.api.task import Task
 
 from ft_eval.harness.encoding import Encoder
+from ft_eval.harness.task_files import code_faults
 from ft_eval.harness.tasks import reset_fewshot
 from ft_eval.harness.templates import template_faults
 from ft_eval.model.tokenizer import Tokenizer
@@ -42,7 +43,7 @@ def count_requests(task: Task, spec: TaskSpec, tokenizer: Tokenizer, max_length:
     """Build the task's requests and count their tokens, after truncation to `max_length`."""
     encoder = Encoder(tokenizer, max_length)
     reset_fewshot(task)
-    with template_faults(spec.name):
+    with template_faults(spec.name), code_faults(spec.name):
         task.build_all_requests(limit=spec.limit, rank=0, world_size=1)
     counts = (_count(encoder, one.request_type, one.args).times(one.repeats or 1) for one in task.instances)
     return sum(counts, RequestCount())

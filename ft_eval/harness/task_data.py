@@ -12,6 +12,7 @@ from lm_eval.api.task import Task
 
 from ft_eval.errors import TaskError
 from ft_eval.harness.document_faults import look_at
+from ft_eval.harness.task_files import is_unregistered
 
 _TEMPLATES = ("doc_to_text", "doc_to_target", "doc_to_choice")
 _EXPRESSION = re.compile(r"\{[{%](.*?)[%}]\}", flags=re.DOTALL)
@@ -75,7 +76,11 @@ def data_hint(error: BaseException, loaded: Mapping[str, Any] | None) -> str:
     empty = [name for name, rows in loaded.items() if not len(rows)]
     if isinstance(error, StopIteration | IndexError) and empty:
         return f"; its data has no documents in the split {_named(empty)}"
-    if not isinstance(error, KeyError) and not _UNDEFINED.search(str(error)):
+    if (
+        is_unregistered(error)
+        or error.args == (None,)
+        or not (isinstance(error, KeyError) or _UNDEFINED.search(str(error)))
+    ):
         return ""
     columns = dict.fromkeys(name for rows in loaded.values() for name in _columns(rows))
     return f"; its data has the splits {_named(loaded)}, with the columns {_named(columns)}"

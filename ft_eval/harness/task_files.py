@@ -4,7 +4,9 @@ Files are read by lm-eval's own loader; only what it says of a bad one is put in
 """
 
 import re
+import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,12 @@ from typing import Any
 import yaml
 from lm_eval.tasks._yaml_loader import _import_func_in_yml, load_yaml
 
-from ft_eval.errors import TaskError, did_you_mean
+from ft_eval.errors import FtEvalError, TaskError, did_you_mean
 
 _KINDS = ("task", "group", "class")
 _LEFT_OUT = frozenset({"__pycache__", ".ipynb_checkpoints"})
 """Folders that lm-eval doesn't look into."""
+_SENTENCE = re.compile(r"Unknown \w+ '|Attempted to use ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +53,48 @@ def check_task_files(folder: Path, indexed: Mapping[str, Path]) -> None:
 def building_fault(path: Path, error: BaseException) -> Fault:
     """Where a task's file is at fault for what was raised while the task was built.
 
-    The line is that of a `!function` that can't be imported, else the first with a name that the error quotes, else 1.
+    The line is that of a `!function` that can't be imported, else the one in a task's own code that raised, else the
+    first with a name that the error quotes, else 1.
     """
-    fault, reason = _function_fault(path), one_line(error)
+    fault, reason = _function_fault(path, error) or code_fault(error), one_line(error)
     if fault is not None:
         return fault
     quoted = re.findall(r"'([^']+)'", reason)
     lines = ((file, _line_of(file, re.escape(name))) for name in quoted for file in _with_includes(path))
+    file, line = next(((file, line) for file, line in lines if line), (path, 1))
+    return Fault(file=file, line=line, reason=reason)
+
+
+def code_fault(error: BaseException) -> Fault | None:
+    """The line of a user's own task code, the last one called, behind an error; None where no such code was called."""
+    frames = [
+        (Path(frame.f_code.co_filename), frame.f_globals.get("__name__"), line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]  # lm-eval names a module of a user's by its path
+    places = [(file, line) for file, name, line in frames if file.is_absolute() and name == str(file.with_suffix(""))]
+    if not places:
+        return None
+    file, line = places[-1]
+    return Fault(file=file, line=line, reason=f"{type(error).__name__}: {one_line(error)}")
+
+
+@contextmanager
+def code_faults(task: str) -> Iterator[None]:
+    """Within this context what a user's own task code raises is a TaskError that names task, file and line."""
+    try:
+        yield
+    except FtEvalError:
+        raise
+    except Exception as error:  # their code may raise anything; what others raise goes on as it is
+        if fault := code_fault(error):
+            raise TaskError(f"task {task}: {fault}") from error
+        raise
+
+
+def naming_fault(path: Path, key: str, name: str, reason: str) -> Fault:
+    """Where a task's file, or one that it includes, names under some key what isn't there."""
+    pattern = rf"\b{key}\W+{re.escape(name)}(?!\w)"
+    lines = ((file, _line_of(file, pattern)) for file in _with_includes(path))
     file, line = next(((file, line) for file, line in lines if line), (path, 1))
     return Fault(file=file, line=line, reason=reason)
 
@@ -67,13 +105,16 @@ def member_fault(path: Path, member: str) -> Fault:
     return Fault(file=path, line=line or 1, reason=f"there is no task or group {member}")
 
 
-def _function_fault(path: Path) -> Fault | None:
-    """The first `!function` of a task file, or of one that it includes, that names nothing that can be imported."""
+def _function_fault(path: Path, error: BaseException) -> Fault | None:
+    """The first `!function` of a task file, or of one that it includes, that names nothing that can be imported.
+
+    The reason is what was raised first: run again, a module may stumble over what it registered before it failed.
+    """
     for file in _with_includes(path):
         for line, name in _functions(file):
             try:
                 _import_func_in_yml(name, file.parent)
-            except Exception as error:  # noqa: BLE001 — importing runs the module, which may raise anything; it is told
+            except Exception:  # noqa: BLE001 — importing runs the module, which may raise anything; it was told already
                 return Fault(file=file, line=line, reason=f"!function {name} can't be had: {one_line(error)}")
     return None
 
@@ -148,11 +189,23 @@ def one_line(error: BaseException) -> str:
     text = str(error)
     if "generating the dataset" in text and error.__cause__ is not None:
         text = f"its data can't be read: {error.__cause__}"
+    elif _has_no_aggregation(error):
+        text = "a metric of 'metric_list' has no aggregation, and none is registered for it; write `aggregation: mean`"
     elif isinstance(error, KeyError):
-        text = f"there is no {text}"
+        text = str(error.args[0]) if is_unregistered(error) else f"there is no {text}"
     elif text.startswith("malformed node or string"):  # what the template printed is no literal of Python's
         text = "'doc_to_choice' gives no list of choices"
     return " ".join(text.split())[:300] or type(error).__name__
+
+
+def is_unregistered(error: BaseException) -> bool:
+    """Whether it is lm-eval that has nothing of a name, which it says in a sentence, and no document."""
+    return isinstance(error, KeyError) and bool(error.args) and bool(_SENTENCE.match(str(error.args[0])))
+
+
+def _has_no_aggregation(error: BaseException) -> bool:
+    """What lm-eval raises then: it looks the name of no function up."""
+    return isinstance(error, KeyError) and error.args == (None,)
 
 
 def _text(path: Path) -> str:

@@ -201,11 +201,28 @@ def _top_level(node: yaml.MappingNode, path: Path, root: Path | None) -> Iterato
             yield key, f"unknown key {name[:80]}{did_you_mean(name[:80], _KEYS)}"
         elif name in ("task", "group") and isinstance(value, yaml.ScalarNode):
             yield from _name_faults(value)
+        elif name == "task" and isinstance(value, yaml.SequenceNode):
+            yield from _members_faults(value, path, root)
         elif name == "include" and root is not None:
             yield from _include_faults(value, path, root)
         elif name in _EXPECTED and value.tag != _FUNCTION:
             yield from _type_faults(name, value)
         yield from shape_faults(name, value)
+
+
+def _members_faults(members: yaml.SequenceNode, path: Path, root: Path | None) -> Iterator[_Fault]:
+    """A group's members that are tasks of their own, or change others; lm-eval keeps the last of two of one name."""
+    seen: set[str] = set()
+    for member in members.value:
+        parts = dict(member.value) if isinstance(member, yaml.MappingNode) else {}
+        named = [value for key, value in parts.items() if key.value in {"task", "group"}]
+        name = next((one.value for one in (*named, member) if isinstance(one, yaml.ScalarNode)), None)
+        if parts and name in seen:
+            yield member, f"the member {name[:80]} stands twice; make a task of its own of each, by `include`"
+        if name is not None:
+            seen.add(name)
+        if isinstance(member, yaml.MappingNode):
+            yield from _top_level(member, path, root)
 
 
 def _name_faults(value: yaml.ScalarNode) -> Iterator[_Fault]:

@@ -17,21 +17,22 @@ from lm_eval.api.group import Group
 from lm_eval.api.samplers import FirstNSampler
 from lm_eval.api.task import Task
 from lm_eval.tasks import TaskManager
-from lm_eval.tasks._index import Entry, Kind
+from lm_eval.tasks._index import Entry
 
-from ft_eval.errors import FtEvalError, TaskError, did_you_mean
+from ft_eval.errors import TaskError
 from ft_eval.harness.bounded_filters import bound_filters
+from ft_eval.harness.building import build, refuse_two_kinds, short_name
 from ft_eval.harness.code_documents import code_task
-from ft_eval.harness.data_lines import named_lines
 from ft_eval.harness.documents import cluster_field, dataset_digest, num_shown_and_scored, settings_digest
-from ft_eval.harness.foreign_tasks import foreign_index, is_foreign
+from ft_eval.harness.foreign_tasks import foreign_index, touched
 from ft_eval.harness.generation_kwargs import check_generation_kwargs
+from ft_eval.harness.groups import group_of, group_remarks
 from ft_eval.harness.judges import note_judge
 from ft_eval.harness.mirror import DataSource, OpenedData, redirected_datasets
 from ft_eval.harness.names import metric_name
+from ft_eval.harness.registered import check_registered
 from ft_eval.harness.repeats import is_repeated_in_vain
-from ft_eval.harness.task_data import data_hint, data_remarks
-from ft_eval.harness.task_files import building_fault, member_fault, one_line
+from ft_eval.harness.task_data import data_remarks
 from ft_eval.harness.task_index import all_tasks, leaves, our_tasks, with_tasks
 from ft_eval.harness.templates import bound_templates
 from ft_eval.records import TaskGroup, TaskSpec
@@ -84,22 +85,25 @@ def load_tasks(names: Sequence[str], options: TaskOptions, source: DataSource) -
     source.check(readers, readers)
     tasks: dict[str, Task] = {}
     groups: dict[str, Group] = {}
+    foreign: set[str] = set()
+    index = manager.task_index
     with redirected_datasets(source) as opened:
         for name in dict.fromkeys(names):
-            loaded = _load(manager, name, opened)
+            loaded = build(manager, name, opened)
+            refuse_two_kinds(name, tasks, loaded["tasks"])
             tasks.update(loaded["tasks"])
             groups.update(loaded.get("groups", {}))
-    index = manager.task_index
-    foreign = [name for name in tasks if name in index and is_foreign(index[name])]
+            foreign |= touched(index, name, loaded["tasks"])
     for name, task in tasks.items():
         note_judge(task)
+        check_registered(task, _file(index, name))
         _configure(task, options)
         if name in foreign:
             bound_filters(task)
     settings = {name: settings_digest(tasks[name]) for name in foreign}
-    specs = tuple(_spec(task, options, settings.get(name, "")) for name, task in tasks.items())
-    scored = tuple(_group(group, specs) for group in groups.values() if group.has_aggregation)
-    remarks = tuple(_remarks(specs, tasks, options))
+    specs = tuple(_spec(task, options, settings.get(name, ""), opened) for name, task in tasks.items())
+    scored = tuple(group_of(group, specs, tasks) for group in groups.values() if group.has_aggregation)
+    remarks = (*_remarks(specs, tasks, options), *group_remarks(scored, tasks))
     return LoadedTasks(specs=specs, groups=scored, tasks=tasks, remarks=remarks)
 
 
@@ -134,51 +138,16 @@ def _expanded(names: Sequence[str], known: Sequence[str]) -> Sequence[str]:
         is_pattern = name not in known and any(letter in name for letter in "*?[")
         matching = fnmatch.filter(known, name) if is_pattern else [name]
         if not matching:
-            raise TaskError(f"--tasks {_short(name)}: no task has such a name; `ft-eval tasks --all` lists all names")
+            raise TaskError(
+                f"--tasks {short_name(name)}: no task has such a name; `ft-eval tasks --all` lists all names"
+            )
         found += matching
     return tuple(dict.fromkeys(found))
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 100 else f"{name[:97]}..."
-
-
-def _load(manager: TaskManager, name: str, opened: OpenedData) -> Any:
-    if name not in manager.all_tasks:
-        near = did_you_mean(name[:200], manager.all_tasks)
-        raise TaskError(f"unknown task {_short(name)!r}{near or ';'} `ft-eval tasks` lists all names")
-    try:
-        with named_lines(lambda: opened.files):
-            return manager.load([name])
-    except FtEvalError:
-        raise
-    except Exception as error:  # building runs the task file's own code and templates, which may raise anything
-        raise TaskError(_why_not(manager, name, error, opened)) from error
-
-
-def _why_not(manager: TaskManager, name: str, error: Exception, opened: OpenedData) -> str:
-    """Which leaf can't be built, in which file and line, and why."""
-    entry = manager.task_index[name]
-    members = _members(entry)
-    if absent := [member for member in members if member not in manager.task_index]:
-        return f"group {name} can't be built: {member_fault(Path(str(entry.yaml_path)), absent[0])}"
-    for member in members:
-        try:
-            manager.load([member])
-        except FtEvalError:
-            raise
-        except Exception as found:  # noqa: BLE001 — as above
-            return _why_not(manager, member, found, opened)
-    reason = one_line(error) if entry.yaml_path is None else building_fault(Path(entry.yaml_path), error)
-    return f"task {name} can't be built: {reason}{data_hint(error, opened.splits)}"
-
-
-def _members(entry: Entry) -> Sequence[str]:
-    """The names behind a group of ours or a tag; none for a task."""
-    if entry.kind is Kind.TAG:
-        return sorted(entry.tags)
-    members = (entry.cfg or {}).get("task") if entry.kind is Kind.GROUP else None
-    return [member for member in members if isinstance(member, str)] if isinstance(members, list) else []
+def _file(index: Mapping[str, Entry], name: str) -> Path | None:
+    path = index[name].yaml_path if name in index else None
+    return None if path is None else Path(path)
 
 
 def _readers(manager: TaskManager, names: Sequence[str]) -> Mapping[str, Sequence[str]]:
@@ -229,6 +198,8 @@ def _remarks(specs: Sequence[TaskSpec], tasks: Mapping[str, Task], options: Task
         task = tasks[spec.name]
         num_docs, sampler = len(task.eval_docs), getattr(task, "sampler", None)
         yield from data_remarks(task, spec.num_docs)
+        if task.higher_is_better().get(next(iter(task.aggregation()))) is None:
+            yield f"task {spec.name} doesn't say whether more of {spec.metric} is better; it is taken to be"
         if spec.num_fewshot and isinstance(sampler, FirstNSampler) and not _draws_from_what_is_scored(task):
             shown = list(islice(sampler.df, spec.num_fewshot))
             if num_leaked := num_shown_and_scored(task, shown, spec.num_docs):
@@ -240,7 +211,7 @@ def _remarks(specs: Sequence[TaskSpec], tasks: Mapping[str, Task], options: Task
             yield f"task {spec.name} has {num_docs} documents, fewer than --limit {options.limit:g}; all are scored"
 
 
-def _spec(task: Task, options: TaskOptions, own_settings: str) -> TaskSpec:
+def _spec(task: Task, options: TaskOptions, own_settings: str, opened: OpenedData) -> TaskSpec:
     num_docs = len(task.eval_docs)
     if not num_docs:
         raise TaskError(
@@ -255,13 +226,13 @@ def _spec(task: Task, options: TaskOptions, own_settings: str) -> TaskSpec:
         output_type=str(task.OUTPUT_TYPE),
         num_fewshot=int(task.get_config("num_fewshot") or 0),
         metric=metric_name(metric, _first_filter(task)),
-        higher_is_better=bool(task.higher_is_better()[metric]),
+        higher_is_better=task.higher_is_better().get(metric) is not False,
         limit=limit,
         num_docs=limit or num_docs,
         cluster_field=cluster_field(task),
         runs_code=code_task(task.task_name) is not None or bool(getattr(task, "UNSAFE_CODE", False)),
         dataset=dataset,
-        dataset_digest=dataset_digest(task, limit or num_docs),
+        dataset_digest=dataset_digest(task, limit or num_docs, opened.all_files),
         settings_digest=own_settings,
     )
 
@@ -275,15 +246,3 @@ def _limit(limit: float | None, num_docs: int) -> int | None:
 
 def _first_filter(task: Task) -> str:
     return str(task._filters[0].name)  # noqa: SLF001 — lm-eval offers no public way to the filters' names
-
-
-def _group(group: Group, specs: Sequence[TaskSpec]) -> TaskGroup:
-    """A group as a set of leaves; its metric is theirs, its weights are those of its first aggregation."""
-    leaves = tuple(task.task_name for task in group.get_all_tasks())
-    primary = {spec.name: spec.metric for spec in specs}
-    return TaskGroup(
-        name=group.name,
-        tasks=leaves,
-        weight_by_size=bool(group.aggregate_metric_list[0].weight_by_size),
-        metric=primary[leaves[0]] if leaves else "",
-    )

@@ -178,7 +178,7 @@ def _group_row(
         Question(
             metric=metric,
             is_primary=metric == primary,
-            higher_is_better=first.higher_is_better if metric == primary else is_higher_better(metric),
+            higher_is_better=first.higher_is_better if metric == first.metric else is_higher_better(metric),
             weight_by_size=group.weight_by_size,
         )
         for metric in (primary, *shared)

@@ -8,6 +8,7 @@ _WORDS: Mapping[str, str] = {
     "weights": "weights, config or tokenizer with sha256",
     "dtype": "dtype",
     "task_version": "task version",
+    "task_settings": "task file with sha256",
     "num_fewshot": "few-shot count",
     "limit": "limit",
     "dataset_digest": "data with sha256",
@@ -72,10 +73,10 @@ def _job_difference(there: Job, here: Job) -> str:
         return f"{here.checkpoint.name}: baseline {old_baseline or 'none'} there and {baseline or 'none'} here"
     if files := _files_difference(there.checkpoint, here.checkpoint):
         return f"{here.checkpoint.name}: {files}"
-    old, new = there.identity, here.identity
     for part, words in _WORDS.items():
-        if old[part] != new[part]:
-            return f"{where}: {words} {_short(old[part])} there and {_short(new[part])} here"
+        old, new = there.identity.get(part, ""), here.identity.get(part, "")
+        if old != new:
+            return f"{where}: {words} {_short(old)} there and {_short(new)} here"
     return ""
 
 

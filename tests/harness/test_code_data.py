@@ -103,7 +103,7 @@ def test_an_override_that_is_not_there_is_an_error(tmp_path: Path, monkeypatch: 
         (2 * (json.dumps(ROW).encode() + b"\n"), ":2 has HumanEval/0 a second time"),
         (b"\x1f\x8bbroken", "can't be read"),
         (b"\xff\xfe", "can't be read"),
-        (b"", "has no problem HumanEval/0"),
+        (b"", "has no problems; "),
     ],
 )
 def test_a_broken_file_is_named_with_its_line(tmp_path: Path, content: bytes, message: str) -> None:

@@ -170,6 +170,12 @@ def test_a_file_without_samples_is_refused(session, tmp_path, content):
         read_solutions(path, session, "humaneval_puls")
 
 
+def test_a_task_that_score_does_not_know_is_told_with_those_that_it_does(session, tmp_path):
+    samples = write(tmp_path / "samples.jsonl", [completion(0, RIGHT)])
+    with pytest.raises(TaskError, match=r"'gsm8k', expected humaneval_plus or mbpp_plus$"):
+        read_solutions(samples, session, "gsm8k")
+
+
 def test_odd_programs_are_wrong_and_not_errors(session, tmp_path):
     odd = ["\ud800", "\0", "    import os; os._exit(0)", "    while True: pass", "(" * 100_000]
     rows = [completion(0, text) for text in odd]

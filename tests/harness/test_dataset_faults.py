@@ -68,7 +68,18 @@ def test_so_is_one_whose_first_document_is_sound(folder):
     (folder / "README.md").write_text(CARD.format("jsonl", "jsonl"))
     bad = json.dumps({**ROW, "article": "?"}).encode().replace(b"?", b"\xe9")
     (folder / "high" / "test.jsonl").write_bytes(json.dumps(ROW).encode() + b"\n" + bad + b"\n")
-    assert "a document of ehovy/race is no UTF-8" in said(folder)
+    assert said(folder).startswith(f"{folder}/high/test.jsonl:2 can't be read ('utf-8' codec can't decode byte 0xe9")
+
+
+def test_so_is_a_file_that_a_task_file_names(tmp_path):
+    rows = [json.dumps({"q": one, "a": "x"}).encode().replace(b"?", b"\xe9") for one in ("a", "b", "?")]
+    (tmp_path / "docs.jsonl").write_bytes(b"\n".join(rows))
+    (tmp_path / "mine.yaml").write_text(
+        f"task: mine\ndataset_path: json\ndataset_kwargs: {{data_files: {{test: {tmp_path}/docs.jsonl}}}}\n"
+        "test_split: test\ndoc_to_text: '{{q}}'\ndoc_to_target: a\n"
+    )
+    with pytest.raises(DataError, match=r"docs.jsonl:3 can't be read .* expected a JSON object a line, in UTF-8"):
+        load_tasks(["mine"], TaskOptions(include_paths=(tmp_path,)), DataSource(offline=True))
 
 
 def test_a_cache_that_cannot_be_written_is_no_fault_of_the_task(folder, tmp_path, monkeypatch):

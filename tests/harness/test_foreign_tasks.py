@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from ft_eval.errors import TaskError, UsageError
+from ft_eval.harness.bounded_filters import BoundedPattern
 from ft_eval.harness.mirror import DataSource
+from ft_eval.harness.task_files import code_faults
 from ft_eval.harness.tasks import LoadedTasks, TaskOptions, load_tasks
 
 PLAIN = """
@@ -102,6 +104,24 @@ def test_code_in_an_included_file_is_refused(folder: Path, include: str) -> None
     assert not (folder / "ran").exists()
 
 
+@pytest.mark.parametrize("judged", ["", "    process_results: null\n", "    process_results: x\n"])
+def test_a_metric_within_a_group_is_looked_at_like_any_other(folder: Path, judged: str) -> None:
+    text = "group: g\ntask:\n  - task: my_sums\n    metric_list: [{metric: ./evil}]\n" + judged
+    (folder / "group.yaml").write_text(text)
+    with pytest.raises(TaskError, match=r"group.yaml:4: the metric ./evil is none of lm-eval's"):
+        load(folder, "g")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_code_is_found_in_any_encoding_that_yaml_has(folder: Path, encoding: str) -> None:
+    file = folder / "my_sums.yaml"
+    text = file.read_text().lstrip("\n") + "process_results: !function utils.score\n"
+    file.write_bytes(text.encode(encoding))
+    with pytest.raises(TaskError, match=r"my_sums.yaml:19: !function utils.score names code to be run"):
+        load(folder)
+    assert not (folder / "ran").exists()
+
+
 def test_code_that_is_trusted_is_run(folder: Path) -> None:
     file = folder / "my_sums.yaml"
     text = file.read_text().replace("metric: exact_match", "metric: x")
@@ -143,3 +163,83 @@ def test_a_group_of_the_users_may_hold_stock_tasks(folder: Path, data_dir: Path)
     options = TaskOptions(include_paths=(folder,), limit=1)
     loaded = load_tasks(["mine"], options, DataSource(data_dir=data_dir, offline=True))
     assert [spec.name for spec in loaded.specs] == ["my_sums", "openbookqa"]
+
+
+def test_a_task_that_a_group_changes_is_another_job(folder: Path) -> None:
+    (folder / "group.yaml").write_text(
+        "group: changed\ntask:\n- task: toy_gsm8k\n  generation_kwargs: {until: [x], max_gen_toks: 9}\n"
+    )
+    assert load(folder, "toy_gsm8k").specs[0].settings_digest == ""
+    assert len(load(folder, "changed").specs[0].settings_digest) == 64
+    (folder / "group.yaml").write_text("group: changed\ntask: [toy_gsm8k]\nmetadata: {version: 1}\n")
+    assert load(folder, "changed").specs[0].settings_digest == ""
+    (folder / "group.yaml").write_text("group: changed\ntask: [toy_gsm8k]\ndescription: Look.\n")
+    assert len(load(folder, "changed").specs[0].settings_digest) == 64
+
+
+def test_so_is_one_that_stands_within_a_group_and_its_patterns_are_bounded(folder: Path) -> None:
+    inner = "".join(f"  {line}\n" for line in (folder / "my_sums.yaml").read_text().strip().splitlines())
+    inner = inner.replace("my_sums", "within").replace("  task:", "- task:", 1)
+    steps = "[{function: regex, regex_pattern: '(a+)+$'}, {function: take_first}]"
+    inner += f"  filter_list: [{{name: f, filter: {steps}}}]\n"
+    (folder / "group.yaml").write_text(f"group: g\ntask:\n{inner}")
+    loaded = load(folder, "g")
+    assert [(spec.name, len(spec.settings_digest)) for spec in loaded.specs] == [("g::within", 64)]
+    made = loaded.tasks["g::within"]._filters[0].filters[0]()
+    assert isinstance(made.regex, BoundedPattern)
+
+
+@pytest.mark.parametrize("names", [("my_sums", "g"), ("g", "my_sums")])
+def test_one_task_in_two_kinds_is_refused(folder: Path, names: tuple[str, str]) -> None:
+    (folder / "group.yaml").write_text("group: g\ntask:\n- task: my_sums\n  doc_to_text: 'Q: {{question}}'\n")
+    with pytest.raises(TaskError, match=f"--tasks {names[1]}: it has the task my_sums with other settings than"):
+        load(folder, *names)
+
+
+def test_one_task_by_two_names_is_asked_once(folder: Path) -> None:
+    (folder / "group.yaml").write_text("group: g\ntask: [my_sums]\n")
+    assert [spec.name for spec in load(folder, "my_sums", "g").specs] == ["my_sums"]
+
+
+@pytest.mark.parametrize("key", ["doc_to_text", "process_docs"])
+def test_code_that_fails_while_a_task_is_built_is_named_with_its_line(folder: Path, key: str) -> None:
+    file = folder / "my_sums.yaml"
+    kept = "".join(line for line in file.read_text().splitlines(keepends=True) if not line.startswith(key))
+    file.write_text(f"{kept}{key}: !function utils.ask\n")
+    (folder / "utils.py").write_text("def ask(doc):\n    raise ArithmeticError('too hard')\n")
+    with pytest.raises(TaskError, match=r"my_sums can't be built: .*utils.py:2: ArithmeticError: too hard$"):
+        load(folder, trust_code=True)
+
+
+def test_code_that_fails_later_is_named_with_its_line_and_what_others_raise_is_not(folder: Path) -> None:
+    file = folder / "my_sums.yaml"
+    file.write_text(file.read_text() + "process_results: !function utils.score\n")
+    (folder / "utils.py").write_text("def score(doc, results):\n    return {'exact_match': absent}\n")
+    task = load(folder, trust_code=True).tasks["my_sums"]
+    with (
+        pytest.raises(TaskError, match=r"^task mine: .*utils.py:2: NameError: name 'absent' is not"),
+        code_faults("mine"),
+    ):
+        task.process_results({}, [])
+    with pytest.raises(ZeroDivisionError), code_faults("mine"):
+        _ = 1 / 0
+
+
+def test_a_direction_that_nobody_gave_is_up_and_told(folder: Path) -> None:
+    file = folder / "my_sums.yaml"
+    text = file.read_text().replace("metric: exact_match", "metric: x").replace("    higher_is_better: true\n", "")
+    file.write_text(text + "process_results: !function utils.score\n")
+    loaded = load(folder, trust_code=True)
+    assert loaded.specs[0].higher_is_better
+    assert "task my_sums doesn't say whether more of x is better; it is taken to be" in loaded.remarks
+
+
+def test_a_metric_without_an_aggregation_is_told_so(folder: Path) -> None:
+    file = folder / "my_sums.yaml"
+    text = file.read_text().replace("metric: exact_match", "metric: x").replace("    aggregation: mean\n", "")
+    file.write_text(text + "process_results: !function utils.score\n")
+    with pytest.raises(
+        TaskError, match=r"my_sums.yaml:14: a metric of 'metric_list' has no aggregation, and none"
+    ) as told:
+        load(folder, trust_code=True)
+    assert "columns" not in str(told.value)

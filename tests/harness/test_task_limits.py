@@ -63,6 +63,10 @@ BAD = {
     "control": ('task: "a\\u001b[31m"\n', "is refused: a name is 1 to 128 visible"),
     "long": (f"task: {'x' * 129}\n", "is refused: a name is 1 to 128 visible"),
     "group": ("group: a/b\ntask: [good]\n", "the name 'a/b' is refused"),
+    "a member's key": ("group: g\ntask:\n- {task: a, num_fewshots: 1}\n", "x.yaml:3: unknown key num_fewshots; did"),
+    "a member's value": ("group: g\ntask:\n- {task: a, num_fewshot: yes}\n", "x.yaml:3: num_fewshot is yes"),
+    "a member's member": ("group: g\ntask:\n- {group: h, task: [{task: a, repeats: 0}]}\n", "x.yaml:3: repeats is 0"),
+    "two members": ("group: g\ntask:\n- a\n- {task: a, num_fewshot: 1}\n", "x.yaml:4: the member a stands twice"),
     "include": ("include: ../../../../etc/passwd\ntask: a\n", "x.yaml:1: includes .*, which is outside"),
 }
 

@@ -70,6 +70,7 @@ def test_another_runs_folder_is_refused_by_what_differs(finished, plan, change, 
     [
         ({"version": "4"}, "task version 3 there and 4 here"),
         ({"num_fewshot": 0}, "few-shot count 5 there and 0 here"),
+        ({"settings_digest": "e" * 64}, "gsm8k on base: task file with sha256 none there and eeeeeeeeeeee here"),
         ({"limit": 10}, "limit None there and 10 here"),
         ({"dataset_digest": "f" * 64}, "data with sha256 none there and ffffffffffff here"),
         ({"name": "mmlu"}, "task gsm8k is only there"),
