@@ -27,6 +27,7 @@ from ft_eval.sandbox.box.view import NUMPY_PARENT
 _START_SECONDS = 60.0
 _REPLY_SECONDS = 60.0
 _NUMPY_VERSION = re.compile(r'^version = "([^"]+)"', re.MULTILINE)
+_NUMPY_INFO = re.compile(r"numpy-([^-]+)(?:-py[0-9.]+)?\.(?:dist|egg)-info")
 _NUM_REMOVALS = 50
 _REMOVAL_PAUSE_SECONDS = 0.02
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
@@ -271,10 +272,13 @@ def _numpy_parent() -> str:
 
 
 def _numpy_version(parent: str) -> str:
-    """The version of the NumPy in a folder, in words, read from its own file and without importing it."""
+    """The version of the NumPy in a folder, in words, read from files and without importing it."""
     if not parent:
         return "no numpy"
     found = _NUMPY_VERSION.search(Path(parent, "numpy", "version.py").read_text(encoding="utf-8"))
+    if found is None:  # older ones work it out
+        names = (path.name for path in Path(parent).iterdir())
+        found = next(filter(None, map(_NUMPY_INFO.fullmatch, names)), None)
     return f"numpy {found[1]}" if found else "numpy of an unknown version"
 
 

@@ -102,3 +102,19 @@ def test_a_numpy_that_lies_under_the_temporary_folder_is_whole(
         unnamed = "import importlib\ndef solve(_):\n    return importlib.import_module('num' + 'py.extra').VALUE"
         assert _answer(opened, unnamed) == b"7"
         assert _answer(opened, late.format(name="numpy")) == b"7"
+
+
+@pytest.mark.parametrize(
+    ("text", "info", "said"),
+    [
+        ('version = "2.4.6"\n__version__ = version\n', "numpy-2.4.6.dist-info", "numpy 2.4.6"),
+        ('version = vinfo["version"]\n', "numpy-1.24.2.egg-info", "numpy 1.24.2"),
+        ('version = vinfo["version"]\n', "numpy-1.26.4-py3.11.egg-info", "numpy 1.26.4"),
+        ('version = vinfo["version"]\n', "numpy_other-1.0.dist-info", "numpy of an unknown version"),
+    ],
+)
+def test_the_version_of_numpy_is_read_and_not_asked_for(tmp_path: Path, text: str, info: str, said: str) -> None:
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "version.py").write_text(text)
+    (tmp_path / info).mkdir()
+    assert server._numpy_version(str(tmp_path)) == said
