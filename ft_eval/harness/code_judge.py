@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ft_eval.harness.closeness import LONGEST_PART, has_more_parts, is_close, is_floats, num_parts
-from ft_eval.sandbox.normal import element_texts, normal_digest, normal_text, number_value
+from ft_eval.sandbox.elements import element_texts
+from ft_eval.sandbox.normal import normal_digest, normal_text, number_value
 from ft_eval.sandbox.records import Answer
 from ft_eval.sandbox.wire import Tree, WireError, from_tree, parse
 
