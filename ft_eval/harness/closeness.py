@@ -41,11 +41,13 @@ def is_close(theirs: Tree, ours: Tree, atol: float) -> bool:
 
 
 def is_floats(tree: Tree) -> bool:
-    """Evalplus's rule for when floats are expected: a float, or a list or tuple of nothing but floats."""
+    """Evalplus's rule for when floats are expected: a float, or a list or tuple of nothing but floats, or an array."""
     plain = strip(tree)
-    if _is_float(plain):
-        return True
-    return _is_sequence(plain) and len(plain) > 1 and all(_is_float(strip(item)) for item in plain[1:])
+    if _is_sequence(plain):
+        return len(plain) > 1 and all(map(_is_float, plain[1:]))
+    if _kind(tree) == "numpy.ndarray":
+        return _kind(tree[2]) in ("numpy.float64", "numpy.float32")
+    return _is_float(tree)
 
 
 def has_more_parts(theirs: bytes, ours: bytes) -> bool:
@@ -58,8 +60,13 @@ def num_parts(text: bytes) -> int:
     return text.count(b",") + 1
 
 
-def _is_float(plain: Tree) -> bool:
-    return isinstance(plain, float) or (isinstance(plain, list) and plain[:1] == ["f"])
+def _is_float(tree: Tree) -> bool:
+    """Whether it is Python's float or of a class made of it, as NumPy's float64 is and its others are not."""
+    plain = strip(tree)
+    if not isinstance(plain, float) and (not isinstance(plain, list) or plain[:1] != ["f"]):
+        return False
+    kind = _kind(tree)
+    return kind == "numpy.float64" or (not kind.startswith("numpy.") and kind != "decimal.Decimal")
 
 
 def _is_as_long(theirs: Tree, ours: Tree) -> bool:
