@@ -15,8 +15,9 @@ from ft_eval.sandbox.wire import MAX_DEPTH, Tree, WireError, from_tree
 LONGEST_PART = 256
 """Characters that a number can take on the wire, as a complex one of a subclass with a long name."""
 _RELATIVE_TOLERANCE = 1e-7
-_PARTS_PER_PART = 8
-"""How many times as many parts an equal or close value may have on the wire: a number can be ["x",…,["c",…,…]]."""
+_PARTS_PER_PART, _ARRAYS_PER_PART = 8, 4
+"""How many times as many parts, and arrays, an equal or close value may have on the wire: a number can be
+["x",…,["x",…,["c",…,…]]]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,13 @@ def is_floats(tree: Tree) -> bool:
 
 def has_more_parts(theirs: bytes, ours: bytes) -> bool:
     """Whether a wire text has more parts than that of a value equal or close to the other can have. Parses neither."""
-    return num_parts(theirs) > _PARTS_PER_PART * num_parts(ours)
+    if num_parts(theirs) > _PARTS_PER_PART * num_parts(ours):
+        return True
+    return _num_arrays(theirs) > _ARRAYS_PER_PART * (num_parts(ours) + _num_arrays(ours))
+
+
+def _num_arrays(text: bytes) -> int:
+    return text.count(b"[") + text.count(b"{")
 
 
 def num_parts(text: bytes) -> int:
@@ -97,8 +104,10 @@ def _kind(tree: Tree) -> str:
     """The type of the value, as a name."""
     if not isinstance(tree, list):
         return type(tree).__name__
-    tag = str(tree[0]) if tree else ""
-    return str(tree[1]) if tag == "x" and len(tree) > 1 else {"f": "float", "i": "int"}.get(tag, tag)
+    name = tree[1] if len(tree) > 1 and tree[0] == "x" else tree[0] if tree else None
+    if not isinstance(name, str):
+        raise WireError("no name of a type")
+    return {"f": "float", "i": "int"}.get(name, name)
 
 
 def _flatten(tree: Tree, depth: int = 0) -> _Numbers:

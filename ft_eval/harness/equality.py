@@ -7,11 +7,11 @@ order counts). Foreign parts are compared as text or as numbers, and what that c
 Knows no problem.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,25 +26,23 @@ _NUMBERS: Mapping[str, Any] = {
         *("float16", "float32", "float64", "longdouble", "complex64", "complex128", "clongdouble"),
     )
 }
+may_equal_nothing = re.compile(rb'"nan"|\["[oe]"').search
+"""What is on the wire of a value that may equal nothing, not even itself."""
 _COUNTER, _ORDERED = "collections.Counter", "collections.OrderedDict"
 
 
-@dataclass(frozen=True, slots=True)
-class _Value:
+class _Value(NamedTuple):
     """A tree as the names of its types, the outermost first, and the plain tree under them."""
 
     names: tuple[str, ...]
     plain: Tree
-
-    @property
-    def tag(self) -> str:
-        """The tag of the plain tree; "" for a scalar."""
-        return str(self.plain[0]) if isinstance(self.plain, list) and self.plain else ""
+    tag: str
+    """The tag of the plain tree; "" for a scalar."""
 
     @property
     def is_numpys(self) -> bool:
         """Whether it is a number or an array of NumPy's."""
-        return any(name.startswith("numpy.") for name in self.names)
+        return bool(self.names) and self.names[0].startswith("numpy.")
 
 
 def are_equal(theirs: bytes, ours: bytes) -> bool:
@@ -52,38 +50,34 @@ def are_equal(theirs: bytes, ours: bytes) -> bool:
     if has_more_parts(theirs, ours):
         return False
     their_tree, our_tree = parse(theirs), parse(ours)
-    normal = normal_text(our_tree)
-    if normal is None:
+    if may_equal_nothing(ours) and normal_text(our_tree) is None:
         return False
-    is_equal = normal_text(their_tree) == normal
-    if b'"collections.' in theirs and b'"collections.' in ours:
+    with np.errstate(all="ignore"):
         return _are_equal(their_tree, our_tree)
-    return is_equal or ((b'"numpy.' in theirs or b'"numpy.' in ours) and _are_equal(their_tree, our_tree))
 
 
 def _are_equal(their_tree: Tree, our_tree: Tree) -> bool:
-    if not isinstance(their_tree, list) and not isinstance(our_tree, list):
-        return bool(their_tree == our_tree)
-    theirs, ours = _value(their_tree), _value(our_tree)
-    if theirs.tag == ours.tag and ours.tag in ("l", "t", "k"):
-        return len(theirs.plain) == len(ours.plain) and all(
-            map(_are_equal, islice(theirs.plain, 1, None), islice(ours.plain, 1, None))
-        )
-    if theirs.tag == ours.tag == "d":
-        return _are_equal_dicts(theirs, ours)
-    if _is_same(theirs.plain, ours.plain):
+    if their_tree == our_tree:
         return True
-    return (theirs.is_numpys or ours.is_numpys) and _are_equal_numbers(theirs, ours)
+    if not isinstance(their_tree, list) and not isinstance(our_tree, list):
+        return False
+    theirs, ours = _value(their_tree), _value(our_tree)
+    if theirs.tag == ours.tag and ours.tag in _CONTAINERS:
+        return _CONTAINERS[ours.tag](theirs, ours)
+    if theirs.is_numpys or ours.is_numpys:
+        return _are_equal_numbers(theirs, ours)
+    return not {theirs.tag, ours.tag} & _CONTAINERS.keys() and _is_same(theirs.plain, ours.plain)
 
 
 def _value(tree: Tree) -> _Value:
     names: list[str] = []
     while isinstance(tree, list) and len(tree) == 3 and tree[0] == "x":
-        names.append(str(tree[1]))
-        tree = tree[2]
-        if len(names) > MAX_DEPTH:
-            raise WireError("nested too deeply")
-    return _Value(tuple(names), tree)
+        _, name, tree = tree
+        if not isinstance(name, str) or len(names) == MAX_DEPTH:
+            raise WireError("no name of a type, or nested too deeply")
+        names.append(name)
+    tag = tree[0] if isinstance(tree, list) and tree else ""
+    return _Value(tuple(names), tree, tag if isinstance(tag, str) else "")
 
 
 def _is_same(theirs: Tree, ours: Tree) -> bool:
@@ -91,11 +85,24 @@ def _is_same(theirs: Tree, ours: Tree) -> bool:
     return normal is not None and normal_text(theirs) == normal
 
 
+def _are_equal_sequences(theirs: _Value, ours: _Value) -> bool:
+    return len(theirs.plain) == len(ours.plain) and all(
+        map(_are_equal, islice(theirs.plain, 1, None), islice(ours.plain, 1, None))
+    )
+
+
+def _are_equal_sets(theirs: _Value, ours: _Value) -> bool:
+    return len(theirs.plain) == len(ours.plain) and _is_same(theirs.plain, ours.plain)
+
+
 def _are_equal_dicts(theirs: _Value, ours: _Value) -> bool:
+    are_counters = _COUNTER in theirs.names and _COUNTER in ours.names
+    if len(theirs.plain) != len(ours.plain) and not are_counters:
+        return False
     left, right = entries(theirs.plain[1:]), entries(ours.plain[1:])
     if left is None or right is None:
         return False
-    if _COUNTER in theirs.names and _COUNTER in ours.names:
+    if are_counters:
         left, right = ([item for item in side if not _is_same(item[1], 0)] for side in (left, right))
     if [key for key, _ in left] != [key for key, _ in right]:
         return False
@@ -104,17 +111,25 @@ def _are_equal_dicts(theirs: _Value, ours: _Value) -> bool:
     return all(_are_equal(their_item, our_item) for (_, their_item), (_, our_item) in zip(left, right, strict=True))
 
 
+_CONTAINERS: Mapping[str, Callable[[_Value, _Value], bool]] = {
+    "l": _are_equal_sequences,
+    "t": _are_equal_sequences,
+    "k": _are_equal_sequences,
+    "s": _are_equal_sets,
+    "d": _are_equal_dicts,
+}
+
+
 def _keys(ordered: _Value) -> list[str | None]:
     return [normal_text(key) for key in ordered.plain[1::2]]
 
 
 def _are_equal_numbers(theirs: _Value, ours: _Value) -> bool:
-    """By NumPy's ==, on NumPy's own numbers."""
+    """By NumPy's ==, on NumPy's own numbers; what is no number, or none that NumPy holds, by its text."""
     try:
-        with np.errstate(all="ignore"):
-            return bool(_number(theirs) == _number(ours))
+        return bool(_number(theirs) == _number(ours))
     except (TypeError, ValueError, OverflowError):
-        return False
+        return _is_same(theirs.plain, ours.plain)
 
 
 def _number(value: _Value, depth: int = 0) -> Any:
@@ -134,6 +149,8 @@ def _number(value: _Value, depth: int = 0) -> Any:
 
 
 def _plain_number(plain: Tree) -> int | float | complex | Fraction:
+    if isinstance(plain, int | float):
+        return plain
     match plain:
         case ["c", real, imag]:
             return complex(_real_number(real), _real_number(imag))

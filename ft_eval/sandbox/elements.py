@@ -1,6 +1,6 @@
 """What iterating a value gives, told from its wire tree: equal where `set(value)` would be, without making a set.
 
-Foreign elements are sorted and compared as text: none is hashed. Knows no task.
+Foreign elements are sorted and compared as text: none is hashed but single bytes and characters. Knows no task.
 """
 
 from collections.abc import Sequence
@@ -27,16 +27,16 @@ def element_texts(tree: Tree) -> tuple[str, ...] | None:
 def _elements(tree: Tree) -> Sequence[Tree] | None:
     plain = strip(tree)
     if isinstance(plain, str):
-        return list(plain)
+        return sorted(set(plain))
     match plain:
         case ["l" | "t" | "s", *elements] | ["e", _, *elements]:
             return elements
         case ["d", *parts]:
             return parts[::2]
         case ["b", str(digits)]:
-            return list(_from_hex(digits))
+            return sorted(set(_from_hex(digits)))
         case ["u", str(digits)]:
-            return [to_tree(character) for character in _from_hex(digits).decode("utf-8", "surrogatepass")]
+            return [to_tree(character) for character in sorted(set(_text_from_hex(digits)))]
     return None
 
 
@@ -45,6 +45,13 @@ def _from_hex(digits: str) -> bytes:
         return bytes.fromhex(digits)
     except ValueError as error:
         raise WireError("not hexadecimal bytes") from error
+
+
+def _text_from_hex(digits: str) -> str:
+    try:
+        return _from_hex(digits).decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise WireError("not the bytes of a string") from error
 
 
 def _is_hashable(tree: Tree, depth: int = 0) -> bool:

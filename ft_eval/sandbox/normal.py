@@ -20,6 +20,8 @@ PIECE = 1 << 16
 _NUMBERS = frozenset({bool, int, float})
 _EXACT = 2.0**53
 _MINUS_ZERO = pack("<d", -0.0)
+_LONGEST_PART = 100
+"""Characters of an element's or a key's text that stand for themselves."""
 _FRACTION_DIGITS = 1 << 14
 """Hexadecimal digits in a numerator or denominator: reducing a fraction takes the square of that."""
 
@@ -167,7 +169,7 @@ def _normal(tree: Tree, depth: int) -> Tree:
         case ["l" | "t" as tag, *rest]:
             return [tag, *_normal_items(rest, depth)]
         case ["s", *rest]:
-            return ["s", *distinct(dumps(_normal(item, depth + 1)) for item in rest)]
+            return ["s", *distinct(_part_text(item, depth) for item in rest)]
         case ["d", *rest]:
             return ["d", *_normal_pairs(rest, depth)]
         case ["x", str(), inner]:
@@ -218,11 +220,17 @@ def _normal_pairs(parts: list[Tree], depth: int) -> list[Tree]:
     return [part for key, value in _entries(parts, depth) for part in (key, _normal(value, depth + 1))]
 
 
+def _part_text(tree: Tree, depth: int) -> str:
+    """The normal text of an element or a key, or its hash: a text in a text in a text would double each time."""
+    text = dumps(_normal(tree, depth + 1))
+    return text if len(text) <= _LONGEST_PART else f"#{sha256(text.encode('ascii')).hexdigest()}"
+
+
 def _entries(parts: list[Tree], depth: int) -> list[tuple[str, Tree]]:
     """Key texts and values, sorted by key; of equal keys the last one counts, as in a dict."""
     if len(parts) % 2:
         raise WireError("a dict with a key and no value")
-    keys = [dumps(_normal(key, depth + 1)) for key in parts[::2]]
+    keys = [_part_text(key, depth) for key in parts[::2]]
     order = sorted(range(len(keys)), key=keys.__getitem__)
     last = [n for place, n in enumerate(order) if place + 1 == len(order) or keys[order[place + 1]] != keys[n]]
     return [(keys[n], parts[2 * n + 1]) for n in last]
@@ -241,7 +249,7 @@ def _normal_leaf(tree: list[Tree]) -> Tree:
             return parts[0] if parts[1] == 0 else ["c", *parts]
         case ["q", str(numerator), str(denominator)]:
             return _normal_fraction(_from_hex(numerator), _from_hex(denominator))
-    raise WireError(f"not a tree: tag {str(tree[:1])[:40]}")
+    raise WireError("not a tree: no such tag, or other things behind it")
 
 
 def _normal_part(tree: Tree) -> Tree:

@@ -59,4 +59,8 @@ def test_no_equal_value_has_more_parts_than_the_bound_allows() -> None:
 
     theirs = [Long(complex("inf+infj"))] * 100
     assert not has_more_parts(encode(theirs), encode([1.0] * 100))
+    for value in (5, [5] * 100, {5: 5}, [[5]]):
+        wrapped = encode(value).replace(b"5", b'["x","numpy.ndarray",["x","numpy.complex64",["c",5.0,0.0]]]')
+        assert not has_more_parts(wrapped, encode(value))
+    assert has_more_parts(b"[" * 20 + b"]" * 20, encode([5]))
     assert has_more_parts(encode([0] * 1000), encode([1.0] * 100))

@@ -170,6 +170,16 @@ def test_without_numpy_there_are_no_arrays_and_no_scalars(monkeypatch: pytest.Mo
     assert [to_tree(value)[0] for value in (np.int64(3), np.array([3]))] == ["o", "o"]
 
 
+def test_sets_in_sets_and_keys_in_keys_have_a_text_no_longer_than_one_of_them() -> None:
+    deep: object = "a"
+    other: object = "b"
+    for _ in range(MAX_DEPTH // 4):
+        deep, other = frozenset({(deep, 1), 2}), frozenset({(other, 1), 2})
+    texts = [normal_text(to_tree(value)) for value in (deep, other, {deep: 1}, {other: 1})]
+    assert len(set(texts)) == 4
+    assert all(text is not None and len(text) < 500 for text in texts)
+
+
 def test_nesting_has_a_bottom() -> None:
     loop: list[object] = []
     loop.append(loop)
