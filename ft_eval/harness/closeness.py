@@ -15,8 +15,9 @@ from ft_eval.sandbox.wire import MAX_DEPTH, Tree, WireError, from_tree
 LONGEST_PART = 256
 """Characters that a number can take on the wire, as a complex one of a subclass with a long name."""
 _RELATIVE_TOLERANCE = 1e-7
-_PARTS_PER_PART = 8
-"""How many times as many parts an equal or close value may have on the wire: a number can be ["x",…,["c",…,…]]."""
+_PARTS_PER_PART, _ARRAYS_PER_PART = 8, 4
+"""How many times as many parts, and arrays, an equal or close value may have on the wire: a number can be
+["x",…,["x",…,["c",…,…]]]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +42,24 @@ def is_close(theirs: Tree, ours: Tree, atol: float) -> bool:
 
 
 def is_floats(tree: Tree) -> bool:
-    """Evalplus's rule for when floats are expected: a float, or a list or tuple of nothing but floats."""
+    """Evalplus's rule for when floats are expected: a float, or a list or tuple of nothing but floats, or an array."""
     plain = strip(tree)
-    if _is_float(plain):
-        return True
-    return _is_sequence(plain) and len(plain) > 1 and all(_is_float(strip(item)) for item in plain[1:])
+    if _is_sequence(plain):
+        return len(plain) > 1 and all(map(_is_float, plain[1:]))
+    if _kind(tree) == "numpy.ndarray":
+        return _kind(tree[2]) in ("numpy.float64", "numpy.float32")
+    return _is_float(tree)
 
 
 def has_more_parts(theirs: bytes, ours: bytes) -> bool:
     """Whether a wire text has more parts than that of a value equal or close to the other can have. Parses neither."""
-    return num_parts(theirs) > _PARTS_PER_PART * num_parts(ours)
+    if num_parts(theirs) > _PARTS_PER_PART * num_parts(ours):
+        return True
+    return _num_arrays(theirs) > _ARRAYS_PER_PART * (num_parts(ours) + _num_arrays(ours))
+
+
+def _num_arrays(text: bytes) -> int:
+    return text.count(b"[") + text.count(b"{")
 
 
 def num_parts(text: bytes) -> int:
@@ -58,8 +67,13 @@ def num_parts(text: bytes) -> int:
     return text.count(b",") + 1
 
 
-def _is_float(plain: Tree) -> bool:
-    return isinstance(plain, float) or (isinstance(plain, list) and plain[:1] == ["f"])
+def _is_float(tree: Tree) -> bool:
+    """Whether it is Python's float or of a class made of it, as NumPy's float64 is and its others are not."""
+    plain = strip(tree)
+    if not isinstance(plain, float) and (not isinstance(plain, list) or plain[:1] != ["f"]):
+        return False
+    kind = _kind(tree)
+    return kind == "numpy.float64" or (not kind.startswith("numpy.") and kind != "decimal.Decimal")
 
 
 def _is_as_long(theirs: Tree, ours: Tree) -> bool:
@@ -90,8 +104,10 @@ def _kind(tree: Tree) -> str:
     """The type of the value, as a name."""
     if not isinstance(tree, list):
         return type(tree).__name__
-    tag = str(tree[0]) if tree else ""
-    return str(tree[1]) if tag == "x" and len(tree) > 1 else {"f": "float", "i": "int"}.get(tag, tag)
+    name = tree[1] if len(tree) > 1 and tree[0] == "x" else tree[0] if tree else None
+    if not isinstance(name, str):
+        raise WireError("no name of a type")
+    return {"f": "float", "i": "int"}.get(name, name)
 
 
 def _flatten(tree: Tree, depth: int = 0) -> _Numbers:

@@ -6,7 +6,7 @@ sorted and compared as strings: none is hashed, called, or asked for its opinion
 opaque object) has no normal text. Used on both sides of the wall: in the box for the digests of long answers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from hashlib import sha256
 from math import hypot, inf, isfinite, isinf, isnan
@@ -20,7 +20,8 @@ PIECE = 1 << 16
 _NUMBERS = frozenset({bool, int, float})
 _EXACT = 2.0**53
 _MINUS_ZERO = pack("<d", -0.0)
-_ARRAYS = ("numpy.ndarray", "numpy.matrix")
+_LONGEST_PART = 100
+"""Characters of an element's or a key's text that stand for themselves."""
 _FRACTION_DIGITS = 1 << 14
 """Hexadecimal digits in a numerator or denominator: reducing a fraction takes the square of that."""
 
@@ -61,6 +62,17 @@ def normal_tree(tree: Tree) -> Tree:
     """The tree that equal values share; None for a value that equals nothing, and for None. Raises WireError."""
     try:
         return _normal(tree, 0)
+    except _EqualsNothingError:
+        return None
+
+
+def entries(parts: list[Tree]) -> list[tuple[str, Tree]] | None:
+    """What a dict holds, given as its keys and values by turns: normal texts of its keys, sorted, each with its value.
+
+    None where some key equals nothing. Raises WireError for a bad tree.
+    """
+    try:
+        return _entries(parts, 0)
     except _EqualsNothingError:
         return None
 
@@ -118,16 +130,10 @@ def _are_exact(numbers: Sequence[float]) -> bool:
     return all(-_EXACT < number < _EXACT for number in numbers)
 
 
-def element_texts(tree: Tree) -> tuple[str, ...] | None:
-    """The distinct normal texts, sorted, of what iterating the value gives: equal where `set(value)` would be.
-
-    None where no set could be equal: the value is no iterable, an element can't be hashed, or one equals nothing.
-    """
-    elements = _elements(tree)
-    if elements is None or not all(_is_hashable(element) for element in elements):
-        return None
-    texts = [text for element in elements if (text := normal_text(element)) is not None]
-    return tuple(texts[place] for place in _order(texts)) if len(texts) == len(elements) else None
+def distinct(texts: Iterable[str]) -> list[str]:
+    """Sorted and without repeats, by comparison alone: no hash that foreign data could aim at."""
+    ordered = sorted(texts)
+    return [text for index, text in enumerate(ordered) if index == 0 or text != ordered[index - 1]]
 
 
 def number_value(tree: Tree) -> int | float | Fraction | None:
@@ -154,31 +160,6 @@ def strip(tree: Tree) -> Tree:
     raise WireError("nested too deeply")
 
 
-def _elements(tree: Tree) -> Sequence[Tree] | None:
-    plain = strip(tree)
-    if isinstance(plain, str):
-        return list(plain)
-    if not isinstance(plain, list) or not plain:
-        return None
-    tag, *rest = plain
-    return {"l": rest, "t": rest, "s": rest, "d": rest[::2], "e": rest[1:]}.get(tag if isinstance(tag, str) else "")
-
-
-def _is_hashable(tree: Tree, depth: int = 0) -> bool:
-    if depth > MAX_DEPTH:
-        return False
-    if not isinstance(tree, list):
-        return True
-    match tree:
-        case ["t", *rest]:
-            return all(_is_hashable(item, depth + 1) for item in rest)
-        case ["x", name, inner]:
-            return name == "builtins.frozenset" or (name not in _ARRAYS and _is_hashable(inner, depth + 1))
-        case ["l" | "s" | "d", *_]:
-            return False
-    return True
-
-
 def _normal(tree: Tree, depth: int) -> Tree:
     if depth > MAX_DEPTH + 2:
         raise WireError("nested too deeply")
@@ -188,13 +169,16 @@ def _normal(tree: Tree, depth: int) -> Tree:
         case ["l" | "t" as tag, *rest]:
             return [tag, *_normal_items(rest, depth)]
         case ["s", *rest]:
-            items = [_normal(item, depth + 1) for item in rest]
-            return ["s", *(items[place] for place in _order(list(map(dumps, items))))]
+            return ["s", *distinct(_part_text(item, depth) for item in rest)]
         case ["d", *rest]:
             return ["d", *_normal_pairs(rest, depth)]
         case ["x", str(), inner]:
             return _normal(inner, depth + 1)
-    return _normal_leaf(tree)
+        case ["k", str(kind), *rest]:
+            tree = ["k", kind, *_normal_items(rest, depth)]
+        case _:
+            tree = _normal_leaf(tree)
+    return tree
 
 
 def _normal_scalar(scalar: Tree) -> Tree:
@@ -232,22 +216,24 @@ def _normal_items(items: list[Tree], depth: int) -> list[Tree]:
 
 
 def _normal_pairs(parts: list[Tree], depth: int) -> list[Tree]:
-    """Keys and values by turns, sorted by key; of equal keys the last one counts, as in a dict."""
+    """Keys (as text) and values by turns, sorted by key."""
+    return [part for key, value in _entries(parts, depth) for part in (key, _normal(value, depth + 1))]
+
+
+def _part_text(tree: Tree, depth: int) -> str:
+    """The normal text of an element or a key, or its hash: a text in a text in a text would double each time."""
+    text = dumps(_normal(tree, depth + 1))
+    return text if len(text) <= _LONGEST_PART else f"#{sha256(text.encode('ascii')).hexdigest()}"
+
+
+def _entries(parts: list[Tree], depth: int) -> list[tuple[str, Tree]]:
+    """Key texts and values, sorted by key; of equal keys the last one counts, as in a dict."""
     if len(parts) % 2:
         raise WireError("a dict with a key and no value")
-    keys = [_normal(key, depth + 1) for key in parts[::2]]
-    values = [_normal(value, depth + 1) for value in parts[1::2]]
-    return [part for place in _order(list(map(dumps, keys))) for part in (keys[place], values[place])]
-
-
-def _order(texts: list[str]) -> list[int]:
-    """The places of the texts when sorted, of equal ones the last alone: by comparison, no hash to be aimed at.
-
-    What goes into a tree is the trees at these places and never their texts: a text in a text in a text doubles its
-    quotes at every step, and a hundred sets in one another would outgrow any memory.
-    """
-    order = sorted(range(len(texts)), key=texts.__getitem__)
-    return [n for place, n in enumerate(order) if place + 1 == len(order) or texts[order[place + 1]] != texts[n]]
+    keys = [_part_text(key, depth) for key in parts[::2]]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    last = [n for place, n in enumerate(order) if place + 1 == len(order) or keys[order[place + 1]] != keys[n]]
+    return [(keys[n], parts[2 * n + 1]) for n in last]
 
 
 def _normal_leaf(tree: list[Tree]) -> Tree:
@@ -263,7 +249,7 @@ def _normal_leaf(tree: list[Tree]) -> Tree:
             return parts[0] if parts[1] == 0 else ["c", *parts]
         case ["q", str(numerator), str(denominator)]:
             return _normal_fraction(_from_hex(numerator), _from_hex(denominator))
-    raise WireError(f"not a tree: tag {str(tree[:1])[:40]}")
+    raise WireError("not a tree: no such tag, or other things behind it")
 
 
 def _normal_part(tree: Tree) -> Tree:

@@ -5,7 +5,8 @@ A scalar is itself: null, true, 1, 0.5, "text". Everything else is an array that
     ["l", …] list     ["t", …] tuple    ["s", …] set (sorted by text)   ["d", key, value, …] dict (in its own order)
     ["i", hex] an int beyond 64 bits    ["f", "nan" | "inf" | "-inf"]   ["c", real, imag]      ["q", num, den] fraction
     ["b", hex] bytes  ["u", hex] a string with lone surrogates          ["x", type, value] a subclass or look-alike
-    ["e", type, …] an iterable, read out                                ["o", type] anything else: equal to nothing
+    ["k", kind, …] what equals its own kind alone: deque, range         ["e", type, …] an iterable, read out
+    ["o", type] anything else: equal to nothing
 
 The *tree* is that JSON as Python lists; the *text* is its ASCII bytes. Two values are equal (as Python's == has it on
 plain data) exactly when their normal texts are: see `normal`.
@@ -14,13 +15,13 @@ Knows nothing of processes, tasks or tests. Used on both sides of the wall.
 """
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from fractions import Fraction
 from itertools import chain, islice
-from math import isfinite, nan
+from math import isfinite
 from typing import Any
+
+from ft_eval.sandbox.plain import only_element, parts_of_kind, plain_value
 
 Tree = Any
 """None, bool, int, float, str, or a list that opens with a tag."""
@@ -32,10 +33,6 @@ MAX_EXPANDED = 1_000_000
 
 _SMALL = 1 << 63
 _NUMBERS = frozenset({int, float})
-_PLAIN = (bool, int, float, complex, str, bytes)
-_DICT_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.items()))
-_MODULES = sys.modules
-"""Where NumPy is looked for, which may not be loaded or not be there."""
 _SCALARS = frozenset({type(None), bool, int, float, str})
 _as_json = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"), check_circular=False).encode
 _SHORT: Mapping[type, Callable[[Any], str]] = {
@@ -161,15 +158,23 @@ def _rest(value: Any, depth: int, *, expand_iterators: bool) -> Tree:
         return ["c", _scalar(value.real), _scalar(value.imag)]
     if kind is bytes:
         return ["b", value.hex()]
-    plain = _plain(value)
+    plain = plain_value(value)
     if plain is not value:
         return ["x", type_name(kind), to_tree(plain, depth + 1)]
     if kind is Fraction:
         return ["q", hex(value.numerator), hex(value.denominator)]
     if expand_iterators:
         return _read_out(value, depth)
-    element = _only_element(value)
-    return ["o", type_name(kind)] if element is value else ["x", type_name(kind), to_tree(element, depth + 1)]
+    return _of_own_kind(value, depth)
+
+
+def _of_own_kind(value: Any, depth: int) -> Tree:
+    """What equals its own kind alone, an array of one element, or nothing."""
+    name = type_name(type(value))
+    if found := parts_of_kind(value):
+        return ["k", found[0], *[to_tree(part, depth + 1) for part in found[1]]]
+    element = only_element(value)
+    return ["o", name] if element is value else ["x", name, to_tree(element, depth + 1)]
 
 
 def _read_out(value: Any, depth: int) -> Tree:
@@ -179,86 +184,6 @@ def _read_out(value: Any, depth: int) -> Tree:
     except TypeError:
         return ["o", name]
     return ["e", name, *[to_tree(element, depth + 1) for element in islice(elements, MAX_EXPANDED)]]
-
-
-def _plain(value: Any) -> Any:
-    """The plain value under a subclass or look-alike, by the base class's own methods; the value itself if none."""
-    for base, strip in _STRIP:
-        if isinstance(value, base) and type(value) is not base:
-            return strip(value)
-    if isinstance(value, frozenset):
-        return set(frozenset.__iter__(value))
-    if isinstance(value, bytearray):
-        return bytes(value)
-    if isinstance(value, Decimal):
-        return _decimal(value)
-    if isinstance(value, _DICT_VIEWS):
-        return _set_of(value)
-    return _numpy_scalar(value)
-
-
-def _set_of(view: Any) -> Any:
-    """The keys or items of a dict as a set, which they equal; the view itself where some value has no hash."""
-    try:
-        return set(view)
-    except TypeError:
-        return view
-
-
-_STRIP = (
-    (int, lambda value: int.__add__(value, 0)),
-    (float, lambda value: float.__add__(value, 0.0)),
-    (str, lambda value: str.__add__("", value)),
-    (tuple, lambda value: tuple(tuple.__iter__(value))),
-    (list, lambda value: list(list.__iter__(value))),
-    (dict, lambda value: dict(dict.items(value))),
-    (set, lambda value: set(set.__iter__(value))),
-    (complex, lambda value: complex.__add__(value, 0j)),
-    (bytes, lambda value: bytes.__add__(b"", value)),
-)
-"""For a strict subclass of each base: a value of the base itself."""
-
-
-def _decimal(value: Decimal) -> Any:
-    exponent = value.as_tuple().exponent
-    if not isinstance(exponent, int):
-        return float(value) if not value.is_snan() else nan
-    return Fraction(value) if abs(exponent) <= 4000 else value
-
-
-def _numpy_scalar(value: Any) -> Any:
-    """NumPy's numbers, booleans and strings as Python's; the value itself for anything else, an array too."""
-    generic = _numpy_type("generic")
-    if generic is None or not issubclass(type(value), generic):
-        return value
-    plain = generic.item(value)
-    if type(plain) in _PLAIN:
-        return plain
-    longdouble = _numpy_type("longdouble")
-    return _long_float(value, longdouble) if longdouble and issubclass(type(value), longdouble) else value
-
-
-def _long_float(value: Any, longdouble: Any) -> Any:
-    """A NumPy float that may be longer than Python's, exactly."""
-    try:
-        return Fraction(*longdouble.as_integer_ratio(value))
-    except (OverflowError, ValueError):  # no number, or an infinite one
-        return float(value)
-
-
-def _only_element(value: Any) -> Any:
-    """What a NumPy array of one element is equal to; the value itself for any other, which has no truth in an `==`."""
-    array = _numpy_type("ndarray")
-    if array is None or type(value).__module__ != "numpy" or not issubclass(type(value), array):
-        return value
-    element = array.item(value) if array.size.__get__(value) == 1 else value
-    return element if type(element) in _PLAIN else value
-
-
-def _numpy_type(name: str) -> Any:
-    """A class of NumPy's; None where NumPy is not loaded."""
-    found = getattr(_MODULES.get("numpy"), name, None)
-    return found if isinstance(found, type) else None
 
 
 def type_name(kind: type) -> str:

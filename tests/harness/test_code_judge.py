@@ -208,6 +208,15 @@ def test_no_set_equals_one_with_an_element_that_equals_nothing(got: list[object]
     assert our_verdicts("mbpp_plus", "similar_elements", [((), got, [math.nan, 1])]) == [False]
 
 
+@pytest.mark.parametrize("atol", [0.0, 1e-6])
+@pytest.mark.parametrize("wanted", [(97, 98), [0.5, 1.5], [(0.5,), (1.5,)], [b"ab", 1.5], [range(2), 2.5]])
+def test_sets_are_judged_as_evalplus_judges_them(wanted: Any, atol: float) -> None:
+    got: list[Any] = [wanted, wanted[::-1], b"ab", bytearray(b"ba"), "ab", [0.5, 1.5 + 1e-9], [[0.5], [1.5]], 5, None]
+    got += [[bytearray(b"ab"), 1.5], [range(2), 2.5], [[0, 1], 2.5], [Fraction(1, 2), 1.5], [np.float32(0.5), 1.5]]
+    rows = [((), one, wanted) for one in got]
+    assert our_verdicts("mbpp_plus", "Diff", rows, atol) == their_verdicts("mbpp_plus", "Diff", rows, atol)
+
+
 def test_arrays_are_judged_as_evalplus_judges_them() -> None:
     array = np.array
     got = [array([5]), array(5), array([[5]]), array([6]), array([5, 5]), array([]), array([0.3]), array([0.30001])]

@@ -34,6 +34,11 @@ WHOLE = 16 << 20
         b'["e"]',
         b'["x"]',
         b"[[]]",
+        b'["u","ff"]',
+        b'["b","f"]',
+        b'["s",' * 95 + b'"a"' + b"]" * 95,
+        b'["d",' * 45 + b'"a"' + b",1]" * 45,
+        b'["s",' * 20 + b'"' + b"\\\\" * 29_000 + b'"' + b"]" * 20,
         b'["l",null,{"a":[]}]',
         b"\xff\xfe",
     ],
@@ -45,6 +50,18 @@ def test_no_forged_text_passes_breaks_or_wears_out_the_judge(text: bytes, oracle
     start = time.process_time()
     assert judge(Answer(index=0, text=text)) is False
     assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("oracle", ["equal", "exact", "same_set", "zero_too"])
+@pytest.mark.parametrize("head", [b'["d",', b'["s",', b'["x","numpy.float32",', b'["l",'])
+def test_text_as_deep_as_can_be_parsed_is_an_answer_like_any_other(head: bytes, oracle: str) -> None:
+    for depth in range(900, 1000):
+        text = head + b"[" * depth + b"1" + b"]" * depth + (b",1]" if head == b'["d",' else b"]")
+        for wanted in ([0.5] * 2_000, {1: [2] * 2_000}):
+            judge = TestSetJudge(
+                oracle=oracle, atol=1e-6, inputs=[b"[]"], expected=[Answer(index=0, text=encode(wanted))]
+            )
+            assert judge(Answer(index=0, text=text)) is False
 
 
 def test_a_long_answer_is_equal_by_its_digest_whatever_its_number_types() -> None:
@@ -114,11 +131,23 @@ def test_what_is_longer_than_anything_close_is_wrong_without_a_second_run() -> N
         b'["l"' + b',["l"]' * (WHOLE // 6) + b"]",
         b'["l"' + b",0" * 2_000_000 + b"]",
         b'["l",' + b",".join([b'["l"' + b",0" * 6 + b"]"] * 300_000) + b"]",
+        b'["l",' + b",".join([b"[" * 900 + b"]" * 900] * (WHOLE // 1_801)) + b"]",
+        b'["l",' + b",".join([b'["l",' * 90 + b"1" + b"]" * 90] * (2_400_000 // 90)) + b"]",
+        b'["l",' + b",".join([b'["s",' * 90 + b"1" + b"]" * 90] * 10_000) + b"]",
     ],
 )
 def test_a_long_wrong_answer_costs_no_more_than_the_reading_of_it(text: bytes) -> None:
     expected = Answer(index=0, text=encode([0.5] * 300_000))
     judge = TestSetJudge(oracle="equal", atol=1e-6, inputs=[b"[]"], expected=[expected])
+    start = time.process_time()
+    assert judge(Answer(index=0, text=text)) is False
+    assert time.process_time() - start < 4
+
+
+def test_long_lists_of_numpys_numbers_are_compared_in_time_linear_in_what_is_expected() -> None:
+    expected = Answer(index=0, text=encode([0.5] * 100_000))
+    judge = TestSetJudge(oracle="equal", atol=1e-6, inputs=[b"[]"], expected=[expected])
+    text = b'["l"' + b',["x","numpy.float32",0.5]' * 99_999 + b',["x","numpy.float32",0.7]]'
     start = time.process_time()
     assert judge(Answer(index=0, text=text)) is False
     assert time.process_time() - start < 4

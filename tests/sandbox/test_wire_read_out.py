@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ft_eval.sandbox import wire
-from ft_eval.sandbox.normal import element_texts
+from ft_eval.sandbox.elements import element_texts
 from ft_eval.sandbox.wire import to_tree
 
 
@@ -26,7 +26,7 @@ from ft_eval.sandbox.wire import to_tree
 )
 def test_what_can_be_iterated_is_read_out_where_that_is_asked_for(value: object) -> None:
     assert element_texts(to_tree(value, expand_iterators=True)) == ("1", "2")
-    assert to_tree([range(2)], expand_iterators=True) == ["l", ["o", "builtins.range"]]
+    assert to_tree([iter([1])], expand_iterators=True) == ["l", ["o", "builtins.list_iterator"]]
 
 
 def test_the_only_element_of_an_array_is_read_out_as_an_element() -> None:
