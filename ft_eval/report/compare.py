@@ -32,6 +32,7 @@ _LOWER_IS_BETTER = frozenset(
     {"perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte", "loss", "nll", "brier_score", "wer", "ter"}
 )
 NO_MEAN = "the metric is no mean over documents, so there is no paired test"
+NO_PAIR = "no item pairs with one of the baseline"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +161,7 @@ def _why_no_comparison(question: Question, evidences: Sequence[Evidence], label:
         return "no baseline here"
     if (state := _state(evidences, base)) != "done":
         return f"baseline {state}"
-    return NO_MEAN if _is_aggregate(question, evidences) else "no item pairs with one of the baseline"
+    return NO_MEAN if _is_aggregate(question, evidences) else NO_PAIR
 
 
 def _state(evidences: Sequence[Evidence], label: str) -> str:

@@ -6,6 +6,7 @@ Only candidates on primary tasks are spoken of; control arms and the tasks of a 
 import math
 from collections.abc import Sequence
 
+from ft_eval.report.compare import NO_MEAN, NO_PAIR
 from ft_eval.report.formats import count, interval, p_value, percent, unsigned
 from ft_eval.report.pooled import primary_comparisons
 from ft_eval.report.section_words import last_third_line
@@ -58,6 +59,9 @@ def _candidates(panel: Panel) -> dict[str, tuple[Found, ...]]:
 def _nothing_compared(panels: Sequence[Panel]) -> str:
     if any(cell.comparison for panel in panels for row in panel.rows for cell in row.primary.cells):
         return "only control arms and other tasks than the primary ones are compared, so there is no verdict."
+    reasons = {cell.why_empty for panel in panels for row in panel.rows for cell in row.primary.cells}
+    if found := reasons & {NO_MEAN, NO_PAIR}:
+        return f"the scores of both stand below, but {' and '.join(sorted(found))}."
     if any(panel.baseline and panel.latents for panel in panels):
         return "no task has been finished by both a latent checkpoint and its baseline yet, so there is no comparison."
     return "no latent checkpoint stands beside its baseline in these runs, so there is no comparison."
@@ -96,7 +100,9 @@ def _share(num: int, num_primary: int) -> str:
 def _single(label: str, base: str, found: Found, terms: Terms) -> str:
     row, held = found
     difference, unit = held.paired.difference, row.primary.unit
-    amount = f"{amount_text(difference.mean, unit)} {interval(difference.low, difference.high, unit)}"
+    amount = amount_text(difference.mean, unit)
+    if not math.isnan(difference.low):
+        amount += f" {interval(difference.low, difference.high, unit)}"
     gain = "" if held.gain.reason else f", {gain_text(held.gain)} of the baseline"
     within = _margin_text(held.verdict, terms)
     p = "" if math.isnan(held.p_corrected) else f", p = {p_value(held.p_corrected)}"

@@ -88,11 +88,13 @@ def test_a_metric_that_is_no_mean_over_documents_is_shown_without_a_test():
     fake = two_arms([3.0, 4.0], [3.0, 3.0], metric="word_perplexity", higher_is_better=False)
     for job_id, finished in fake.results.items():
         fake.results[job_id] = replace(finished, metrics={"word_perplexity": 17.5}, stderrs={"word_perplexity": 0.2})
-    cell = only_cell(build_report([fake]))
+    report = build_report([fake])
+    cell = only_cell(report)
     assert cell.score is not None
     assert (cell.score.mean, cell.score.stderr) == (17.5, 0.2)
     assert cell.comparison is None
     assert "no mean over documents" in cell.why_empty
+    assert report.summary.headline == f"The scores of both stand below, but {cell.why_empty}."
 
 
 def test_other_metrics_follow_the_primary_one():
