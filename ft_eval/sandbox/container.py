@@ -107,7 +107,7 @@ class ContainerServer:
         """As `execution.execute`: the result, and whether the container is fit for another program."""
         seconds = _SPARE_SECONDS + _PATIENCE * _longest_seconds(calls)
         self._tell({"run": messages.from_calls(calls)})
-        num_right = 0
+        num_answers = num_right = 0
         while True:
             message = self._receive(seconds)
             try:
@@ -116,6 +116,9 @@ class ContainerServer:
                 answer = messages.to_answer(message["answer"])
             except (TypeError, KeyError, ValueError) as error:
                 raise ServerError(f"the container said what it never says: {error}") from error
+            if answer.index != num_answers or num_answers >= len(calls.inputs):
+                raise ServerError(f"the container answered call {answer.index} where {num_answers} was due")
+            num_answers += 1
             is_right = judge(answer)
             num_right += is_right
             self._tell({"go": is_right})
@@ -150,7 +153,7 @@ class ContainerServer:
 
     def _send(self, data: bytes, if_it_ends: str) -> None:
         left, until = memoryview(data), time.monotonic() + _START_SECONDS
-        with selectors.DefaultSelector() as selector:
+        with selectors.PollSelector() as selector:  # takes no descriptor
             selector.register(self._to, selectors.EVENT_WRITE)
             while left:
                 if not selector.select(max(0.0, until - time.monotonic())):

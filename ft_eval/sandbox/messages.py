@@ -81,7 +81,7 @@ def _length(text: bytes | bytearray) -> int:
 def _parse(text: bytes) -> Message:
     try:
         message = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MessageError("not JSON") from error
     if not isinstance(message, dict):
         raise MessageError("not a message")

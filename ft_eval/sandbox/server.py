@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,18 +85,22 @@ class BoxServer:
 
     def __init__(self, tier: str) -> None:
         self._tier, self._pidfd, self._numpy_parent = tier, -1, _numpy_parent()
-        self._stderr = os.memfd_create("ft-eval-box-stderr")
-        self._work_dir = _make_work_dir()
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ExitStack() as unless_all:
+            self._stderr = os.memfd_create("ft-eval-box-stderr")
+            unless_all.callback(os.close, self._stderr)
+            self._work_dir = _make_work_dir()
+            unless_all.callback(_remove_tree, self._work_dir)
+            self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            unless_all.pop_all()
         try:
             with theirs:
                 self._process = self._spawn(theirs.fileno())
             hello, (self._pidfd,) = self._receive_with_descriptor(_START_SECONDS)
+            self.versions = f"python {hello['python']}, {_numpy_version(self._numpy_parent)}"
         except BaseException:
             self.close()
             raise
         self.walls: str = hello["walls"]
-        self.versions = f"python {hello['python']}, {_numpy_version(self._numpy_parent)}"
         if tier in {"ns", "bwrap"}:
             Path(self._work_dir).rmdir()  # it was the place to build the root on; the root has moved
 
@@ -258,11 +263,14 @@ def _remove_tree(path: str) -> None:
     for _ in range(_NUM_REMOVALS):
         if not Path(path).is_dir():
             return
-        try:
+        with contextlib.suppress(OSError):
+            Path(path).rmdir()  # an empty one goes without a descriptor
+            return
+        with contextlib.suppress(OSError):
             scratch.empty(path)
             Path(path).rmdir()
-        except OSError:
-            time.sleep(_REMOVAL_PAUSE_SECONDS)
+            return
+        time.sleep(_REMOVAL_PAUSE_SECONDS)
 
 
 def _numpy_parent() -> str:

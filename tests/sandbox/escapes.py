@@ -182,6 +182,7 @@ return call() > 0"""),
         "top = ctypes.addressof(stack) + (1 << 16) - 64 & ~15\n"
         "pause = ctypes.cast(libc.pause, ctypes.c_void_p)\nreturn libc.clone(pause, top, 0x10900, None) > 0"
     ),
+    "takes descriptors of its own": attempt(_LIBC + "return libc.syscall(436, 1000, -1, 2) == 0"),
     "enters new namespaces": attempt("import ctypes\nreturn ctypes.CDLL(None).unshare(0x10000000) == 0"),
 }
 

@@ -21,6 +21,7 @@ from ft_eval.errors import SandboxError
 from ft_eval.sandbox import container, messages
 from ft_eval.sandbox.records import Answer, Calls, ExecutionResult, Limits, Outcome, SandboxSettings
 from ft_eval.sandbox.sandbox import Sandbox
+from ft_eval.sandbox.server import ServerError
 from tests.sandbox.cheats import FORGERIES
 from tests.sandbox.corpus import INPUTS, is_double
 
@@ -190,6 +191,21 @@ def test_a_container_that_claims_more_than_was_seen_is_no_verdict(
         pass
 
 
+@pytest.mark.parametrize("indices", [(0, 0), (1,), (0, 1, 2, 3, 4, 5, 6, 7)])
+def test_a_container_answers_each_call_once_and_in_order(
+    docker: None, monkeypatch: pytest.MonkeyPatch, indices: tuple[int, ...]
+) -> None:
+    assert len(INPUTS) < 8
+    answers = [{"answer": messages.from_answer(Answer(index=index, text=b"2"))} for index in indices]
+    monkeypatch.setattr(container, "_BOOT", _boot_that_says(b"".join(map(_framed, answers))))
+    server = container.ContainerServer()
+    try:
+        with pytest.raises(ServerError, match="answered call"):
+            server.run(GOOD, lambda _: True)
+    finally:
+        server.close()
+
+
 def test_a_container_that_says_two_things_at_once_is_heard_at_once(
     docker: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,7 +267,10 @@ def test_messages_arrive_as_they_were_sent(there: Callable[..., Any], back: Call
     assert reader.take() is None
 
 
-@pytest.mark.parametrize("text", [b"\0", b"\0\0\0\5{}", b"\xff\xff\xff\xff{}", b"\0\0\0\2[]", b"\0\0\0\1{"])
+DEEP = (100_000).to_bytes(4, "big") + b"[" * 100_000
+
+
+@pytest.mark.parametrize("text", [b"\0", b"\0\0\0\5{}", b"\xff\xff\xff\xff{}", b"\0\0\0\2[]", b"\0\0\0\1{", DEEP])
 def test_what_is_no_message_is_refused(text: bytes) -> None:
     with pytest.raises(messages.MessageError):
         messages.read(io.BytesIO(text))

@@ -1,8 +1,12 @@
 """What goes wrong with the machine is an error or a second try, never a verdict; programs leave each other nothing."""
 
+import json
 import os
 import resource
 import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from ft_eval.errors import SandboxError
+from ft_eval.sandbox import server
 from ft_eval.sandbox.records import Answer, Calls, Limits, Outcome, SandboxSettings, Tier
 from ft_eval.sandbox.sandbox import Sandbox
+from ft_eval.sandbox.server import ServerError
 from tests.sandbox import processes
 from tests.sandbox.corpus import INPUTS, is_double
 
@@ -96,6 +102,42 @@ def test_without_descriptors_there_is_an_error_and_none_is_lost(number: int) -> 
             assert sandbox.run_calls(GOOD, is_double).outcome is Outcome.PASSED
         assert sandbox.run_calls(GOOD, is_double).outcome is Outcome.PASSED
         assert _num_descriptors() == before
+
+
+@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("tier", ["ns", "ll"])
+def test_a_server_that_cannot_be_started_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tier: str, number: int
+) -> None:
+    monkeypatch.setattr(server, "_make_work_dir", lambda: tempfile.mkdtemp(dir=tmp_path))
+    before = _num_descriptors()
+    with _descriptors(number), pytest.raises((ServerError, OSError)):
+        server.BoxServer(tier)
+    assert _num_descriptors() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("hard", [0, 1, resource.RLIM_INFINITY])
+def test_no_crash_of_a_program_is_dumped(hard: int) -> None:
+    """At a limit of 0 the machine's own program would take the dump of a process that may be dumped."""
+    program = "import ctypes, resource\ndef solve(_):\n"
+    program += "    return [resource.getrlimit(resource.RLIMIT_CORE)[0], ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)]"
+    calls = Calls(program=program, entry_point="solve", inputs=INPUTS[:1])
+    code = f"""
+import resource
+soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+resource.setrlimit(resource.RLIMIT_CORE, (min(soft, {hard}) if {hard} >= 0 else soft, {hard} if {hard} >= 0 else hard))
+from ft_eval.sandbox.records import *
+from ft_eval.sandbox.sandbox import Sandbox
+from ft_eval.sandbox.server import ServerError
+with Sandbox(SandboxSettings(tier="ll")) as sandbox:
+    print(sandbox.run_calls({calls!r}).answers[0].text.decode())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if "can't be isolated here" in done.stderr:
+        pytest.skip("no ll tier here")
+    limit, is_dumpable = json.loads(done.stdout)[1:]
+    assert limit == 1 or not is_dumpable
 
 
 def test_without_room_for_temporary_files_nothing_is_run(sandbox: Sandbox) -> None:

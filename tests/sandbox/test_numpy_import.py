@@ -1,5 +1,7 @@
 """A program finds the same NumPy whether it names it or not, and whoever ran before it: in every tier."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +82,26 @@ def test_a_numpy_that_needs_what_lies_behind_the_walls_is_imported_in_front_of_t
         program = "import numpy\ndef solve(_):\n    return numpy.__version__"
         assert _answer(opened, program) == b'"9.9"'
         assert _answer(opened, program.replace("import numpy", UNNAMED)) == b'"9.9"'
+
+
+def test_beside_a_numpy_in_front_of_the_walls_no_other_package_is_seen(
+    tier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "library").write_text("needed")
+    tree = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    try:
+        tree.chmod(0o755)
+        place = tree / "site-packages"
+        parent = fake_numpy.make(place, f"open({str(tmp_path / 'library')!r}).close()")
+        (place / "other.py").write_text("VALUE = 1\n")
+        monkeypatch.setenv("LD_LIBRARY_PATH", str(tree))  # what it names may be read
+        with _with_numpy_of(tier, parent, monkeypatch) as opened:
+            program = "def solve(_):\n    found = []\n    for name in ('other.py', 'numpy/version.py'):\n        try:\n"
+            program += f"            found.append(len(open({str(place)!r} + '/' + name).read()))\n"
+            program += "        except OSError:\n            found.append(None)\n    return found"
+            assert _answer(opened, program) == b'["l",null,16]'
+    finally:
+        shutil.rmtree(tree)
 
 
 def test_a_numpy_that_cannot_be_imported_is_told_before_anything_runs(

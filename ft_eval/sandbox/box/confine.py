@@ -19,6 +19,8 @@ _MEBIBYTE = 1 << 20
 _STACK_BYTES = 64 * _MEBIBYTE
 _NUM_DESCRIPTORS = 64
 """A file that is removed while it is open is not counted in the scratch folder: so many of them there may be."""
+_NO_DUMP = 1
+"""The one limit at which no program of the machine's takes the dump either: it does at 0."""
 _NUM_TIMERS = 256
 """POSIX timers and queued signals, which the kernel counts for all of a user's processes together."""
 
@@ -76,7 +78,7 @@ def set_resource_limits(limits: ChildLimits) -> None:
     _lower(resource.RLIMIT_NOFILE, _NUM_DESCRIPTORS)
     _lower(resource.RLIMIT_SIGPENDING, _NUM_TIMERS)
     _lower_for_now(resource.RLIMIT_STACK, _STACK_BYTES)
-    _lower(resource.RLIMIT_CORE, 1)  # at 0 the kernel would still start the machine's own program for dumps
+    _lower(resource.RLIMIT_CORE, _NO_DUMP)
     for limit in (resource.RLIMIT_MEMLOCK, resource.RLIMIT_MSGQUEUE):
         _lower(limit, 0)
 
@@ -107,7 +109,8 @@ def _drop_privileges(walls: Walls) -> None:
     if walls.is_root:
         become_nobody()
     kernel.drop_capabilities()
-    is_seen = walls.tier == "ll"  # there the server looks at what it maps, and Landlock keeps all other programs out
+    # In ll the server looks at what it maps, and Landlock keeps others out; but not where its crash would be dumped.
+    is_seen = walls.tier == "ll" and resource.getrlimit(resource.RLIMIT_CORE)[0] == _NO_DUMP
     kernel.control_process(kernel.PR_SET_DUMPABLE, int(is_seen))
 
 

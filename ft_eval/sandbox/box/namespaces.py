@@ -5,7 +5,7 @@ but that user. The server enters once; each child gets its own PID and mount nam
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ft_eval.sandbox.box import kernel
@@ -17,13 +17,13 @@ _SERVER_FLAGS = kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC |
 _QUIET = kernel.MS_NOSUID | kernel.MS_NODEV
 
 
-def enter(root: str, binds: Mapping[str, str], hidden: Iterable[str] = ()) -> None:
+def enter(root: str, binds: Mapping[str, str], hidden: Collection[str] = ()) -> None:
     """Move the calling process into new namespaces whose root shows some trees, read-only, and nothing else.
 
     Args:
         root: an empty folder to build on; the caller's own view of it does not change.
         binds: a tree's path here to its path there.
-        hidden: folders in the binds that are to be empty.
+        hidden: folders in the binds that are to be empty, but for the binds that lie in them.
 
     Raises:
         OSError: which says how.
@@ -34,14 +34,17 @@ def enter(root: str, binds: Mapping[str, str], hidden: Iterable[str] = ()) -> No
         _map_to_itself(uid, gid)
     kernel.mount("none", "/", flags=kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("tmpfs", root, "tmpfs", _QUIET, "size=1m,mode=755")
-    for tree, place in (*binds.items(), *((device, device) for device in DEVICES)):
+    inner = {tree: place for tree, place in binds.items() if str(Path(place).parent) in hidden}
+    for tree, place in (*(binds.items() - inner.items()), *((device, device) for device in DEVICES)):
         _bind(tree, Path(root + place))
     for link, target in system_links().items():
         Path(root + link).symlink_to(target)
     for folder in ("/tmp", "/proc", "/etc"):  # noqa: S108 (the box's own /tmp, not the host's)
         Path(root + folder).mkdir(exist_ok=True)
     for folder in hidden:
-        kernel.mount(f"{root}/proc", root + folder, flags=kernel.MS_BIND)
+        kernel.mount("tmpfs", root + folder, "tmpfs", _QUIET, "size=64k,mode=755")
+    for tree, place in inner.items():
+        _bind(tree, Path(root + place))
     _pivot(root)
     kernel.make_read_only("/")
 

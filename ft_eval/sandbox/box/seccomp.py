@@ -37,6 +37,8 @@ _OWN_PID = 0x5EC0C0DE
 
 _CLONE_A_THREAD, _CLONE_NEW_ANYTHING = 0x00010400, 0x7E020080
 """CLONE_THREAD with CLONE_FILES: a thread with descriptors of its own would have as many again."""
+_CLOSE_RANGE_UNSHARE = 2
+"""Makes descriptors of its own for the calling thread, as CLONE_THREAD without CLONE_FILES would."""
 _O_TRUNC, _O_ACCMODE = 0o1000, 0o3
 _OUTWARD_COMMANDS = (8, 10, 15, 1024, 1026, 1031)
 """fcntl: F_SETOWN, F_SETSIG, F_SETOWN_EX (a signal to anyone by way of a descriptor), F_SETLEASE (keeps others from a
@@ -116,6 +118,7 @@ def _decided(known: Mapping[str, int]) -> list[Instruction]:
             _DENY,
             _return(_ALLOW),
         ],
+        "close_range": lambda: [_argument(2), (_IF_ANY_BIT, 0, 1, _CLOSE_RANGE_UNSHARE), _DENY, _return(_ALLOW)],
         "clone3": lambda: [_ABSENT],  # its flags lie behind a pointer; libc falls back to clone
         "kill": lambda: _only(0, (_OWN_PID,)),
         "tgkill": lambda: _only(0, (_OWN_PID,)),

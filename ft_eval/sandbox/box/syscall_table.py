@@ -69,7 +69,7 @@ fallocate 285 47
 DECIDED_TABLE = """
 # decided by their arguments
 clone 56 220, clone3 435 435, kill 62 129, tgkill 234 131, prlimit64 302 261, prctl 157 167, socketpair 53 199,
-sendto 44 206, fcntl 72 25, ioctl 16 29, open 2 -, openat 257 56
+sendto 44 206, fcntl 72 25, ioctl 16 29, open 2 -, openat 257 56, close_range 436 436
 """
 
 _COLUMNS = {"x86_64": 1, "aarch64": 2}

@@ -6,7 +6,7 @@ may be this project, and solutions. Knows no tier.
 
 import os
 import sysconfig
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 _SYSTEM = (
@@ -37,11 +37,11 @@ def readable_trees(numpy_parent: str) -> tuple[str, ...]:
     return tuple(path for path in real if not any(path.startswith(f"{other}/") for other in real))
 
 
-def package_folders(trees: Iterable[str], numpy_place: str = "") -> tuple[str, ...]:
-    """Real paths of the folders of installed packages in these trees, but for the one that NumPy is in."""
+def package_folders(trees: Collection[str]) -> tuple[str, ...]:
+    """Real paths of the folders of installed packages in these trees; what a link leads out to is not shown anyway."""
     patterns = [f"{python}{kind}-packages" for python in ("", "py*/") for kind in ("site", "dist")]
     found = {os.path.realpath(path) for tree in trees for pattern in patterns for path in Path(tree).glob(pattern)}
-    return tuple(sorted(found - {os.path.realpath(numpy_place)} if numpy_place else found))
+    return tuple(sorted(path for path in found if any(path.startswith(f"{tree}/") for tree in trees)))
 
 
 def without_packages(trees: Collection[str], numpy_parent: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -65,8 +65,6 @@ def without_packages(trees: Collection[str], numpy_parent: str) -> tuple[tuple[s
 
 def binds(numpy_parent: str, numpy_place: str) -> dict[str, str]:
     """What a root of its own shows: a tree's path here to its path there, with NumPy in the folder `numpy_place`."""
-    if numpy_place == numpy_parent:
-        return {tree: tree for tree in readable_trees(numpy_parent)}
     names = [name for name in ("numpy", "numpy.libs") if numpy_parent and Path(numpy_parent, name).is_dir()]
     moved = {f"{numpy_parent}/{name}": f"{numpy_place}/{name}" for name in names}
     return {tree: tree for tree in readable_trees("")} | moved

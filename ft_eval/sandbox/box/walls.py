@@ -94,7 +94,7 @@ def _view_with_numpy(config: ServerConfig) -> tuple[Mapping[str, str], tuple[str
     numpy_import.offer(here)
     numpy_import.load()
     binds = view.binds(here, here)
-    return binds, view.package_folders(binds, here)
+    return binds, view.package_folders(binds)
 
 
 def _in_place(config: ServerConfig, found: _Kernel) -> confine.Walls:
