@@ -173,12 +173,11 @@ def _group_row(
     primary = group.metric or subtasks[0].primary.metric
     shared = [m for m in evidences[0].metrics if m != primary and all(m in e.metrics for e in evidences)]
     shots, limits = {row.num_fewshot for row in subtasks}, {row.limit for row in subtasks}
-    first = evidences[0].task
     questions = [
         Question(
             metric=metric,
             is_primary=metric == primary,
-            higher_is_better=first.higher_is_better if metric == first.metric else is_higher_better(metric),
+            higher_is_better=_is_higher_better(metric, evidences),
             weight_by_size=group.weight_by_size,
         )
         for metric in (primary, *shared)
@@ -194,6 +193,12 @@ def _group_row(
         metrics=tuple(make_metric_row(question, evidences, matchup) for question in questions),
         notes=_group_notes(group, evidences),
     )
+
+
+def _is_higher_better(metric: str, evidences: Sequence[Evidence]) -> bool:
+    """As the first task says whose primary metric it is; by its name where it is nobody's."""
+    said = (e.task.higher_is_better for e in evidences if e.task.metric == metric)
+    return next(said, is_higher_better(metric))
 
 
 def _group_notes(group: TaskGroup, evidences: Sequence[Evidence]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import pytest
 from ft_eval.records import TaskGroup
 from ft_eval.report import RowKind, build_report
 from ft_eval.stats import compare_macro, compare_paired
-from tests.report.fakes import FakeStore, baseline, job, latent, store, task
+from tests.report.fakes import FakeStore, baseline, job, latent, sample, store, task
 
 
 def group_store(*, weight_by_size: bool) -> tuple[FakeStore, list[tuple[np.ndarray, np.ndarray]]]:
@@ -56,6 +56,23 @@ def test_a_task_of_two_groups_stands_under_both():
     fake.plan = replace(fake.plan, groups=(*fake.plan.groups, stem))
     rows = build_report([fake]).panels[0].rows
     assert [(row.group, row.name) for row in rows if row.name == "mmlu_1"] == [("mmlu", "mmlu_1"), ("stem", "mmlu_1")]
+
+
+def test_the_direction_of_a_groups_metric_is_what_the_task_says_whose_primary_metric_it_is():
+    """The second task's `edits` are better when fewer, which the name doesn't tell and the first task doesn't say."""
+    specs = (task("first", metric="acc"), task("second", metric="edits", higher_is_better=False))
+    sides = {baseline(): [0.75, 0.5, 1.0], latent(): [0.25, 0.0, 0.5]}
+    jobs = {job(who, spec): values for who, values in sides.items() for spec in specs}
+    scores = {
+        one: [sample(one, i, value, metrics={"acc": 0.5, "edits": value}) for i, value in enumerate(values)]
+        for one, values in jobs.items()
+    }
+    group = TaskGroup(name="both", tasks=("first", "second"), weight_by_size=True, metric="edits")
+    row = build_report([store(dict(scores), [group])]).panels[0].rows[0]
+    assert (row.primary.metric, row.primary.higher_is_better) == ("edits", False)
+    comparison = row.primary.cells[0].comparison
+    assert comparison is not None
+    assert (comparison.paired.num_wins, comparison.paired.num_losses) == (6, 0)
 
 
 def test_an_unfinished_group_is_partial():
