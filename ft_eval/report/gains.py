@@ -9,7 +9,7 @@ from ft_eval.report.evidence import Pairs
 from ft_eval.stats import Estimate, PairedComparison, RelativeGain, gain_interval, relative_gain
 from ft_eval.stats.clusters import MeanCovariance, mean_covariance
 from ft_eval.stats.gain import FIELLER, fieller_ends, suppressed_gain
-from ft_eval.stats.no_spread import NOTHING_CHANGED, NOTHING_VARIES
+from ft_eval.stats.no_spread import NOTHING_CHANGED, NOTHING_VARIES, SAME_AMOUNT
 
 STRATIFIED = f"{FIELLER}, stratified by task"
 UNPAIRED = f"{FIELLER}, unpaired"
@@ -89,4 +89,11 @@ def _why_none(baseline: Estimate, paired: PairedComparison, chance: float) -> st
         return f"the baseline's 95 % interval reaches chance level, {100 * chance:.4g} %"
     if paired.difference.stderr > 0.0:
         return ""
-    return paired.difference.reason or (NOTHING_VARIES if paired.is_unpaired else NOTHING_CHANGED)
+    return why_no_spread(paired)
+
+
+def why_no_spread(paired: PairedComparison) -> str:
+    """Why a difference has a standard error of 0."""
+    if paired.difference.reason or paired.is_unpaired:
+        return paired.difference.reason or NOTHING_VARIES
+    return SAME_AMOUNT if paired.has_changes else NOTHING_CHANGED

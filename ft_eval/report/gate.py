@@ -174,6 +174,8 @@ def _better(row: TaskRow, cell: Cell, asked: float) -> Check:
     if (held := cell.comparison) is None:
         return _missing(row, cell, rule)
     outer = held.paired.difference
+    if math.isnan(outer.low):
+        return _check(row, cell, rule, Outcome.INCONCLUSIVE, f"no interval: {outer.reason}")
     low, high = _upward(row, outer.low, outer.high)
     if held.verdict is Verdict.BETTER and low > asked:
         outcome = Outcome.PASS

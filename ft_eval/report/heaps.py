@@ -86,6 +86,7 @@ def compare_strata(strata: Sequence[Pairs], *, higher_is_better: bool) -> Paired
     pooled = pooled_effect(
         [cluster_estimate(pairs.latent - pairs.baseline, pairs.clusters) for pairs in strata],
         num_stratified_units([num_units(pairs.baseline, pairs.latent, clusters=pairs.clusters) for pairs in strata]),
+        has_changes=plain.has_changes,
     )
     return replace(
         plain,

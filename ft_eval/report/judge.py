@@ -20,6 +20,7 @@ from ft_eval.errors import ReportError, did_you_mean
 from ft_eval.report.catalog import Matchup, is_control
 from ft_eval.report.compare import NO_MEAN
 from ft_eval.report.formats import count
+from ft_eval.report.gains import why_no_spread
 from ft_eval.report.tables import Cell, MetricRow, RowKind, TaskRow, Unit
 from ft_eval.report.verdicts import LEVEL, Comparison, Family, Terms
 from ft_eval.report.words import comparison_sentence, resolving_sentence
@@ -232,7 +233,7 @@ def _inner_interval(comparison: Comparison) -> Interval:
 def _detectable(comparison: Comparison, alpha: float, unit: Unit) -> DetectableEffect:
     target, paired = Target(alpha=alpha), comparison.paired
     if paired.difference.stderr == 0.0 and paired.has_changes:
-        reason, n = "every item differs by the same amount", paired.difference.n
+        reason, n = why_no_spread(paired), paired.difference.n
         return DetectableEffect(difference=math.nan, n=n, method="none", target=target, reason=reason)
     found = detectable_after(paired, baseline=comparison.baseline.mean, target=target)
     if unit is Unit.POINTS and found.difference > 1.0:

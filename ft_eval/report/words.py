@@ -31,7 +31,7 @@ def comparison_sentence(comparison: Comparison, unit: Unit) -> str:
         text = _no_change(paired, unit)
         return f"{text} {_weight(comparison, changed, unit)}" if comparison.verdict is Verdict.EQUIVALENT else text
     p = p_text(paired, comparison.p_corrected, comparison.correction)
-    return f"{_what_it_rests_on(paired, unit)}; {p}. {_weight(comparison, changed, unit)}"
+    return f"{_what_it_rests_on(paired, unit)}; {p}{_why_no_interval(paired)}. {_weight(comparison, changed, unit)}"
 
 
 def _no_change(paired: PairedComparison, unit: Unit) -> str:
@@ -40,6 +40,13 @@ def _no_change(paired: PairedComparison, unit: Unit) -> str:
     if math.isnan(bounds.low):
         return f"{text}."
     return f"{text}; the 95 % interval is still {interval(bounds.low, bounds.high, unit)} points."
+
+
+def _why_no_interval(paired: PairedComparison) -> str:
+    """Why a difference with a p value has no interval; one without has said so."""
+    if math.isnan(paired.p_value) or not math.isnan(paired.difference.low):
+        return ""
+    return f"; no interval: {paired.difference.reason}"
 
 
 def _items(paired: PairedComparison) -> str:

@@ -64,6 +64,16 @@ def cluster_sums(columns: ArrayLike, clusters: ArrayLike | None) -> NDArray[np.f
     return sums
 
 
+def cluster_means(values: ArrayLike, clusters: ArrayLike | None) -> NDArray[np.float64]:
+    """Means within clusters, shape (G,), of values of shape (n,).
+
+    Raises:
+        ValueError: see `cluster_index`.
+    """
+    scores = np.asarray(values, dtype=np.float64)
+    return cluster_sums(scores, clusters) / cluster_sums(np.ones(len(scores)), clusters)
+
+
 def mean_covariance(columns: ArrayLike, clusters: ArrayLike | None = None) -> MeanCovariance:
     """Means over items of each column, (n, d), with their CR2 covariance.
 
@@ -103,7 +113,7 @@ def cluster_estimate(values: ArrayLike, clusters: ArrayLike | None = None) -> Es
     mean = float(found.means[0])
     if found.num_clusters < 2:
         return undefined_estimate("one cluster has no spread", mean=mean, n=scores.size)
-    stderr = 0.0 if is_constant(scores) else math.sqrt(float(found.covariance[0, 0]))
+    stderr = 0.0 if is_constant(cluster_means(scores, clusters)) else math.sqrt(float(found.covariance[0, 0]))
     ends = t_interval(mean, stderr, found.degrees_of_freedom)
     return Estimate(
         mean=mean,

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ft_eval.stats.clusters import cluster_estimate, cluster_sums
 from ft_eval.stats.estimate import is_binary, item_means, undefined_estimate
-from ft_eval.stats.no_spread import num_units, with_intervals
+from ft_eval.stats.no_spread import num_units, why_constant, with_intervals
 from ft_eval.stats.paired import PAIRED_T, PairedComparison, compare_by_t, compare_paired, paired_differences
 from ft_eval.stats.sign_flip import sign_flip_test
 
@@ -73,7 +73,8 @@ def _compare_units(
     else:
         estimate = undefined_estimate("no pair of scored items")
     test = AVERAGED_T if clusters is None else CLUSTERED_T
-    result = compare_by_t(with_intervals(estimate, units), difference, test if difference.size else PAIRED_T)
+    found = with_intervals(estimate, units, why_constant(difference))
+    result = compare_by_t(found, difference, test if difference.size else PAIRED_T)
     num_clusters = None if clusters is None else len(np.unique(np.asarray(clusters)))
     return replace(result, num_baseline_draws=num_draws[0], num_latent_draws=num_draws[1], num_clusters=num_clusters)
 

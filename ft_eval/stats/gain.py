@@ -6,8 +6,8 @@ At R = 1 that is the paired t test of the difference, so interval and test agree
 a little stricter: where it does not reject, the interval is widened to 0 %. A bootstrap is in `bootstrap`.
 
 A relative gain over almost nothing means nothing: it is left out, with the reason, where the baseline's own 95 %
-interval reaches 0 or the score that guessing gets, and where no score changed. The absolute difference always stands
-beside it.
+interval reaches 0 or the score that guessing gets, and where no score changed or the changes show no spread
+(`no_spread`). The absolute difference always stands beside it.
 """
 
 import math
@@ -21,6 +21,7 @@ from ft_eval.stats.clusters import MeanCovariance, cluster_estimate, mean_covari
 from ft_eval.stats.estimate import CONFIDENCE, Estimate, is_binary, item_means, mean_estimate
 from ft_eval.stats.mcnemar import mcnemar_mid_p
 from ft_eval.stats.no_spread import why_no_spread
+from ft_eval.stats.paired import paired_differences
 
 FIELLER = "difference over the baseline's mean, Fieller interval"
 HELD_FIELLER = f"{FIELLER} held to the test"
@@ -118,7 +119,7 @@ def why_no_gain(columns: NDArray[np.float64], clusters: ArrayLike | None, chance
         return "the baseline's 95 % interval reaches 0"
     if low <= chance:
         return f"the baseline's 95 % interval reaches chance level, {100 * chance:.4g} %"
-    return why_no_spread(columns[:, 1] - base)
+    return why_no_spread(paired_differences(base, columns[:, 1]), clusters)
 
 
 def suppressed_gain(columns: NDArray[np.float64], reason: str) -> RelativeGain:

@@ -13,19 +13,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from ft_eval.stats.estimate import (
+    ROUNDING_NOISE,
     Estimate,
     Interval,
+    as_scores,
     mean_estimate,
     t_estimate,
     t_interval,
     undefined_estimate,
 )
-from ft_eval.stats.no_spread import num_stratified_units, num_units, with_intervals
-from ft_eval.stats.paired import PairedComparison, compare_paired, t_test_p
+from ft_eval.stats.no_spread import (
+    ALIKE,
+    NOTHING_CHANGED,
+    num_stratified_units,
+    num_units,
+    why_constant,
+    with_intervals,
+)
+from ft_eval.stats.paired import PairedComparison, compare_paired, paired_differences, t_test_p
 
 STRATIFIED_T = "paired t, stratified by task"
 _METHOD = "macro mean, stderr over independent strata, Welch-Satterthwaite t interval"
@@ -57,9 +66,11 @@ def compare_macro(pairs: Sequence[tuple[ArrayLike, ArrayLike]], *, higher_is_bet
         ValueError: see `compare_paired`.
     """
     parts = [compare_paired(base, latent, higher_is_better=higher_is_better) for base, latent in pairs]
-    strata = [_difference_estimate(base, latent) for base, latent in pairs]
+    changes = [paired_differences(as_scores(base), as_scores(latent)) for base, latent in pairs]
+    strata = [_difference_estimate(own) for own in changes]
     units = num_stratified_units([num_units(base, latent) for base, latent in pairs if np.size(base)])
-    found = with_intervals(macro_estimate([s for s in strata if s.n]), units)
+    why = why_constant(np.concatenate(changes)) if changes else ""
+    found = with_intervals(macro_estimate([s for s in strata if s.n]), units, why)
     p_value, reason = t_test_p(found.estimate, degrees_of_freedom(strata))
     return PairedComparison(
         difference=found.estimate,
@@ -93,14 +104,20 @@ class PooledEffect:
     """Why a number is nan; empty when none is."""
 
 
-def pooled_effect(differences: Sequence[Estimate], units: float = math.nan) -> PooledEffect:
+def pooled_effect(
+    differences: Sequence[Estimate], units: float = math.nan, *, has_changes: bool | None = None
+) -> PooledEffect:
     """Pool the paired differences of several tasks: their plain mean, with the tasks' errors added as independent.
 
     Args:
         differences: of the tasks.
         units: independent units behind the mean (`num_stratified_units`), which bound it where no task changed.
+        has_changes: whether any item differs; None takes it from the differences, which say so or are not 0.
     """
-    found = with_intervals(macro_estimate([d for d in differences if d.n]), units)
+    if has_changes is None:
+        has_changes = any(_has_changes(d) for d in differences)
+    why = ALIKE if has_changes else NOTHING_CHANGED
+    found = with_intervals(macro_estimate([d for d in differences if d.n]), units, why)
     effect = found.estimate
     p_value, reason = t_test_p(effect, effect.degrees_of_freedom)
     q_value, spread = _heterogeneity([d for d in differences if d.n])
@@ -142,6 +159,9 @@ def _own_degrees(stratum: Estimate) -> float:
     return stratum.n - 1 if math.isnan(stratum.degrees_of_freedom) else stratum.degrees_of_freedom
 
 
-def _difference_estimate(baseline: ArrayLike, latent: ArrayLike) -> Estimate:
-    difference = np.asarray(latent, dtype=np.float64) - np.asarray(baseline, dtype=np.float64)
+def _has_changes(difference: Estimate) -> bool:
+    return abs(difference.mean) > ROUNDING_NOISE or difference.reason == ALIKE
+
+
+def _difference_estimate(difference: NDArray[np.float64]) -> Estimate:
     return t_estimate(difference) if difference.size else mean_estimate(difference)

@@ -31,7 +31,7 @@ from ft_eval.stats.estimate import (
     undefined_estimate,
 )
 from ft_eval.stats.mcnemar import mcnemar_exact_p, mcnemar_mid_p, paired_score_interval
-from ft_eval.stats.no_spread import SAME_AMOUNT, Difference, num_units, with_intervals
+from ft_eval.stats.no_spread import SAME_AMOUNT, Difference, num_units, why_constant, with_intervals
 
 MCNEMAR = "mid-p McNemar"
 PAIRED_T = "paired t"
@@ -131,7 +131,7 @@ def _held_interval(counts: tuple[int, int, int], p_value: float, confidence: flo
 
 def _compare_continuous(difference: NDArray[np.float64], units: float) -> PairedComparison:
     estimate = t_estimate(difference) if difference.size else undefined_estimate("no pair of scored items")
-    return compare_by_t(with_intervals(estimate, units), difference, PAIRED_T)
+    return compare_by_t(with_intervals(estimate, units, why_constant(difference)), difference, PAIRED_T)
 
 
 def compare_by_t(found: Difference, difference: NDArray[np.float64], test: str) -> PairedComparison:
@@ -160,5 +160,5 @@ def t_test_p(difference: Estimate, degrees_of_freedom: float) -> tuple[float, st
     if math.isnan(difference.stderr):
         return math.nan, difference.reason
     if difference.stderr == 0.0:
-        return (1.0, "") if difference.mean == 0.0 else (math.nan, SAME_AMOUNT)
+        return (1.0, "") if abs(difference.mean) <= ROUNDING_NOISE else (math.nan, difference.reason or SAME_AMOUNT)
     return float(2.0 * stats.t.sf(abs(difference.mean) / difference.stderr, degrees_of_freedom)), ""

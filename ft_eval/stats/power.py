@@ -145,7 +145,8 @@ def detectable_after(
     """After a run: what it could have seen, from the discordance or the standard error that it had."""
     observed, n = comparison.difference, comparison.difference.n
     changed = comparison.num_wins + comparison.num_losses
-    if math.isnan(observed.stderr) or not comparison.has_changes:
+    has_spread = not (math.isnan(observed.stderr) or observed.reason)
+    if not (has_spread and comparison.has_changes):
         reason = observed.reason or "no item changed, so its variance is unknown"
         return DetectableEffect(
             difference=math.nan, n=n, method="none", target=target, baseline=baseline, reason=reason

@@ -70,7 +70,7 @@ def compare_independent(baseline: Estimate, latent: Estimate) -> PairedCompariso
         p_value=p_value,
         reason=(reason and difference.reason) or reason,
         test=WELCH,
-        inner=with_intervals(difference, math.nan).interval_90,
+        inner=with_intervals(difference, math.nan, NOTHING_VARIES).interval_90,
     )
 
 

@@ -84,11 +84,15 @@ def decide_comparison(comparison: PairedComparison, p_corrected: float, criteria
 def equivalence_p(difference: Estimate, margin: float) -> float:
     """The larger p of the two one-sided t tests against ±margin; below 5 % where the 90 % t interval is inside.
 
+    It is nan where the difference has no interval.
+
     Raises:
         ValueError: a margin that is not positive.
     """
     if not margin > 0.0:
         raise ValueError(f"expected a positive margin, got {margin}")
+    if math.isnan(difference.low):
+        return math.nan
     gap = margin - abs(difference.mean)
     if difference.stderr == 0.0:
         return 0.0 if gap > 0.0 else 1.0

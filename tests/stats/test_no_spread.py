@@ -10,15 +10,19 @@ from ft_eval.stats import (
     Independent,
     Verdict,
     bootstrap_gain,
+    cluster_estimate,
     compare_draws,
     compare_macro,
     compare_paired,
     compare_unpaired,
     decide_comparison,
+    detectable_after,
+    equivalence_p,
     gain_interval,
     paired_score_interval,
+    pooled_effect,
 )
-from ft_eval.stats.no_spread import num_stratified_units, num_units
+from ft_eval.stats.no_spread import ALIKE, NOTHING_CHANGED, num_stratified_units, num_units
 
 RNG = np.random.default_rng(5)
 DRAWS = (RNG.random((60, 4)) < 0.5).astype(float)
@@ -97,6 +101,75 @@ def test_two_samples_that_do_not_vary_have_no_interval():
     assert "vary" in result.difference.reason
     other = compare_unpaired(Independent(scores=np.full(5, 0.5)), Independent(scores=np.full(7, 0.75)))
     assert "vary" in other.reason
+
+
+HALVES = np.full(60, 0.5)
+THIRDS = np.tile([0.1, 0.2, 0.3], 40), np.tile([0.8, 0.5, 0.0], 40)
+"""Three items of a cluster that change by +0.7, +0.3 and -0.3: their sums are alike but for rounding."""
+
+
+def of_two_tasks(up, down):
+    return compare_macro([(HALVES, HALVES + up), (HALVES, HALVES - down)])
+
+
+def of_clusters(baseline, latent, size):
+    return compare_draws(baseline, latent, clusters=np.repeat(np.arange(len(baseline) // size), size))
+
+
+def one_gained_one_lost():
+    return of_clusters(np.tile([0.0, 1.0], 200), np.tile([1.0, 0.0], 200), 2)
+
+
+@pytest.mark.parametrize("result", [of_two_tasks(0.25, 0.25), of_two_tasks(0.1, 0.1), one_gained_one_lost()])
+def test_changes_that_cancel_have_no_interval_and_are_not_equivalent(result):
+    assert result.num_wins == result.num_losses > 0
+    assert all(map(math.isnan, all_ends(result)))
+    assert (result.difference.method, result.difference.reason) == ("none", ALIKE)
+    assert (result.p_value, result.reason) == (1.0, "")
+    assert decide_comparison(result, result.p_value, Criteria(margin=0.05)).verdict is Verdict.UNRESOLVED
+    assert math.isnan(equivalence_p(result.difference, 0.05))
+    assert math.isnan(detectable_after(result).difference)
+
+
+@pytest.mark.parametrize("result", [of_two_tasks(0.25, 0.125), of_clusters(*THIRDS, 3)])
+def test_changes_that_are_alike_and_do_not_cancel_have_no_test_either(result):
+    assert result.difference.stderr == 0.0
+    assert all(map(math.isnan, all_ends(result)))
+    assert result.difference.reason == result.reason == ALIKE
+    assert math.isnan(result.p_value)
+
+
+def test_rounding_noise_alone_is_no_change_in_a_task_either():
+    scores = np.full(60, 0.3)
+    result = compare_macro([(scores, np.full(60, 0.1 + 0.2)), (scores, scores)])
+    assert ends(result) == paired_score_interval(0, 0, 120)
+    assert result.p_value == 1.0
+
+
+def test_a_pool_of_tasks_says_whether_any_item_changed():
+    still = cluster_estimate(np.zeros(60))
+    assert pooled_effect([still, still]).effect.reason == NOTHING_CHANGED
+    assert ends_of(pooled_effect([still, still], 120.0, has_changes=False)) == paired_score_interval(0, 0, 120)
+    for cancelling in (
+        pooled_effect([still, still], 120.0, has_changes=True),
+        pooled_effect([cluster_estimate(np.full(60, 0.25)), cluster_estimate(np.full(60, -0.25))], 120.0),
+        pooled_effect([one_gained_one_lost().difference, still], 120.0),
+    ):
+        assert all(map(math.isnan, ends_of(cancelling)))
+        assert cancelling.effect.reason == ALIKE
+
+
+def ends_of(pooled):
+    return pooled.effect.low, pooled.effect.high
+
+
+@pytest.mark.parametrize("gain", [gain_interval, bootstrap_gain])
+@pytest.mark.parametrize(("scores", "size"), [((np.tile([0.0, 1.0], 200), np.tile([1.0, 0.0], 200)), 2), (THIRDS, 3)])
+def test_a_gain_of_changes_that_are_alike_in_every_cluster_is_left_out(gain, scores, size):
+    found = gain(*scores, clusters=np.repeat(np.arange(len(scores[0]) // size), size))
+    assert all(map(math.isnan, (found.percent, found.low, found.high)))
+    assert found.reason == ALIKE
+    assert found.difference == pytest.approx(np.mean(scores[1] - scores[0]))
 
 
 @pytest.mark.parametrize("gain", [gain_interval, bootstrap_gain])
