@@ -134,7 +134,7 @@ def _line(mark: Any) -> int:
 
 def _faults(node: yaml.Node, path: Path, root: Path | None) -> Iterator[_Fault]:
     yield from _odd_tags(node)
-    yield from _keys_that_stand_twice(node)
+    yield from _odd_keys(node)
     if isinstance(node, yaml.MappingNode):
         yield from _top_level(node, path, root)
 
@@ -183,15 +183,17 @@ def _odd_tags(node: yaml.Node) -> Iterator[_Fault]:
             yield one, f"the tag {tag} is refused: a task file is plain data; register a Python task instead"
 
 
-def _keys_that_stand_twice(node: yaml.Node) -> Iterator[_Fault]:
+def _odd_keys(node: yaml.Node) -> Iterator[_Fault]:
+    """Keys that stand twice, and those that are a list or a mapping."""
     for one in _walk(node):
-        if isinstance(one, yaml.MappingNode):
-            seen = set()
-            for key, _ in one.value:
-                if isinstance(key, yaml.ScalarNode):
-                    if key.value in seen:
-                        yield key, f"the key {key.value[:80]} stands twice; remove one of the two"
-                    seen.add(key.value)
+        seen: set[str] = set()
+        for key, _ in one.value if isinstance(one, yaml.MappingNode) else ():
+            if not isinstance(key, yaml.ScalarNode):
+                yield key, "a key is a list or a mapping, expected a text; braces of a template need quotes around them"
+            elif key.value in seen:
+                yield key, f"the key {key.value[:80]} stands twice; remove one of the two"
+            else:
+                seen.add(key.value)
 
 
 def _top_level(node: yaml.MappingNode, path: Path, root: Path | None) -> Iterator[_Fault]:
@@ -213,14 +215,16 @@ def _top_level(node: yaml.MappingNode, path: Path, root: Path | None) -> Iterato
 def _members_faults(members: yaml.SequenceNode, path: Path, root: Path | None) -> Iterator[_Fault]:
     """A group's members that are tasks of their own, or change others; lm-eval keeps the last of two of one name."""
     seen: set[str] = set()
+    changed: set[str] = set()
     for member in members.value:
-        parts = dict(member.value) if isinstance(member, yaml.MappingNode) else {}
-        named = [value for key, value in parts.items() if key.value in {"task", "group"}]
+        parts = member.value if isinstance(member, yaml.MappingNode) else []
+        named = [value for key, value in parts if isinstance(key, yaml.ScalarNode) and key.value in {"task", "group"}]
         name = next((one.value for one in (*named, member) if isinstance(one, yaml.ScalarNode)), None)
-        if parts and name in seen:
+        if name in seen and (parts or name in changed):
             yield member, f"the member {name[:80]} stands twice; make a task of its own of each, by `include`"
         if name is not None:
             seen.add(name)
+            changed |= {name} if parts else set()
         if isinstance(member, yaml.MappingNode):
             yield from _top_level(member, path, root)
 

@@ -67,6 +67,13 @@ BAD = {
     "a member's value": ("group: g\ntask:\n- {task: a, num_fewshot: yes}\n", "x.yaml:3: num_fewshot is yes"),
     "a member's member": ("group: g\ntask:\n- {group: h, task: [{task: a, repeats: 0}]}\n", "x.yaml:3: repeats is 0"),
     "two members": ("group: g\ntask:\n- a\n- {task: a, num_fewshot: 1}\n", "x.yaml:4: the member a stands twice"),
+    "two members, a bare name last": (
+        "group: g\ntask:\n- {task: a, num_fewshot: 1}\n- a\n",
+        "x.yaml:4: the member a stands twice",
+    ),
+    "a list for a key": ("group: g\ntask:\n- {[a]: b}\n", "x.yaml:3: a key is a list or a mapping, expected a text"),
+    "a mapping for a key": ("group: g\ntask:\n- {{a: 1}: b}\n", "x.yaml:3: a key is a list or a mapping"),
+    "a template without quotes": ("task: a\nmetadata: {{a: 1}: b}\n", "x.yaml:2: a key is a list or a mapping"),
     "include": ("include: ../../../../etc/passwd\ntask: a\n", "x.yaml:1: includes .*, which is outside"),
 }
 
@@ -78,6 +85,11 @@ def test_what_is_off_is_named_with_its_line(tmp_path, text, message):
         check_task_limits(tmp_path)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+def test_a_bare_name_may_stand_twice(tmp_path):
+    (tmp_path / "x.yaml").write_text("group: g\ntask: [a, a]\n")
+    check_task_limits(tmp_path)
 
 
 def test_good_files_pass_and_so_do_our_own(tmp_path):
