@@ -26,6 +26,7 @@ from ft_eval.resources import tasks_dir
 
 _STANDARD_TAGS = "tag:yaml.org,2002:"
 _PYTHON_TAGS = "tag:yaml.org,2002:python/"
+_LABELS = frozenset({"tag", "task_alias"})  # say nothing of what a task asks
 _NO = frozenset({"", "~", "null", "false", "no", "off"})
 _REMEDY = "pass --trust-task-code if you trust this folder"
 
@@ -58,25 +59,40 @@ def foreign_index(folders: Sequence[Path], taken: Mapping[str, Entry], *, trust_
 
 
 def touched(index: Mapping[str, Entry], name: str, built: Iterable[str]) -> frozenset[str]:
-    """Of the tasks that were built for a name, those that a file of the user's says something of.
+    """Of the tasks that were built for a name, those whose settings their name does not tell.
 
-    These are the tasks of such files, and all of a group that says more of one than its name.
+    These are the tasks of the user's files, and all of a group, whoever's, that says more of one than its name.
     """
-    changes = _is_foreign(index[name]) and _changes(index, index[name].cfg or {})
+    changes = _changes(index, index[name])
     return frozenset(one for one in built if changes or (one in index and _is_foreign(index[one])))
 
 
-def _changes(index: Mapping[str, Entry], group: Mapping[str, Any]) -> bool:
-    """Whether a group, or one within it, holds a task of its own or changes one."""
+def _changes(index: Mapping[str, Entry], entry: Entry) -> bool:
+    """Whether this is a group that holds a task of its own or changes one, or has such a group within it."""
+    if entry.kind is not Kind.GROUP:
+        return False
+    group = entry.cfg or (load_yaml(entry.yaml_path, resolve_func=False) if entry.yaml_path else {})  # no cfg if cached
+    return _says_more(index, group)
+
+
+def _says_more(index: Mapping[str, Entry], group: Mapping[str, Any]) -> bool:
     members = group.get("task")
     if not isinstance(members, list):
         return False
-    entries = [index[one] for one in members if isinstance(one, str) and one in index]
-    return (
-        bool(set(group) - GROUP_FIELD_NAMES)
-        or any(not isinstance(one, str) for one in members)
-        or any(_changes(index, entry.cfg or {}) for entry in entries if entry.kind is Kind.GROUP)
-    )
+    return bool(set(group) - GROUP_FIELD_NAMES - _LABELS) or any(_is_more(index, member) for member in members)
+
+
+def _is_more(index: Mapping[str, Entry], member: Any) -> bool:
+    """Whether a group's member is more than names of tasks, or of groups that are no more either."""
+    if isinstance(member, str):
+        return member in index and _changes(index, index[member])
+    if not isinstance(member, dict):
+        return True
+    if "group" in member and member["group"] not in index:  # a group that stands within this one
+        return _says_more(index, member)
+    key = "group" if "group" in member else "task"
+    name = member.get(key)
+    return bool(set(member) - {key} - _LABELS) or name not in index or _is_more(index, name)
 
 
 def _is_foreign(entry: Entry) -> bool:
