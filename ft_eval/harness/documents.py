@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from lm_eval.api.task import Task
 
 from ft_eval.errors import DataError
+from ft_eval.harness.callables import stands_for
 from ft_eval.harness.data_lines import named_lines
 
 _STOCK_CLUSTERS: Mapping[str, str] = {
@@ -61,11 +63,12 @@ def settings_digest(task: Task) -> str:
 
     Not over where the file lies, which lm-eval notes among them.
     """
-    settings = dict(task.dump_config())
+    given = {one.name: getattr(task.config, one.name) for one in fields(task.config)}  # dump_config leaves addresses
+    settings = {name: value for name, value in given.items() if value is not None}
     metadata = settings.get("metadata")
     if isinstance(metadata, Mapping):
         settings["metadata"] = {name: value for name, value in metadata.items() if name != "config_source"}
-    return hashlib.sha256(_canonical(settings)).hexdigest()
+    return hashlib.sha256(_canonical(settings, stands_for)).hexdigest()
 
 
 def num_shown_and_scored(task: Task, examples: Sequence[Mapping[str, Any]], num_docs: int) -> int:
@@ -80,8 +83,8 @@ def num_shown_and_scored(task: Task, examples: Sequence[Mapping[str, Any]], num_
     return sum(example.get(field) in scored for example in examples)
 
 
-def _canonical(doc: Any) -> bytes:
-    return json.dumps(doc, sort_keys=True, ensure_ascii=True, default=str).encode() + b"\n"
+def _canonical(doc: Any, default: Callable[[Any], Any] = str) -> bytes:
+    return json.dumps(doc, sort_keys=True, ensure_ascii=True, default=default).encode() + b"\n"
 
 
 def cluster_field(task: Task) -> str | None:
