@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval.tasks._index import Entry, Kind
-from lm_eval.tasks._yaml_loader import load_yaml
 
 from ft_eval.errors import DataError, TaskError, did_you_mean
 from ft_eval.harness.code_data import benchmarks_of
@@ -17,7 +16,7 @@ from ft_eval.harness.fetch_cards import pattern_list
 from ft_eval.harness.fetch_files import safe_path
 from ft_eval.harness.mirror import _BUILDERS
 from ft_eval.harness.task_files import one_line
-from ft_eval.harness.task_index import all_tasks, our_tasks
+from ft_eval.harness.task_index import all_tasks, entry_config, our_tasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +100,7 @@ def _reads(index: Mapping[str, Entry], name: str, above: frozenset[str]) -> Iter
         for member in sorted(entry.tags):
             yield from _reads(index, member, above | {name})
         return
-    config = entry.cfg or _file(entry)
+    config = entry_config(entry)
     if entry.kind is not Kind.GROUP:
         yield _read(name, config)
         return
@@ -119,18 +118,10 @@ def _member(index: Mapping[str, Entry], group: str, member: Any, above: frozense
     elif isinstance(member, Mapping):
         name = str(member.get("task") or group)
         base = index.get(name)
-        own = {} if base is None or base.kind in {Kind.GROUP, Kind.TAG} else base.cfg or _file(base)
+        own = {} if base is None or base.kind in {Kind.GROUP, Kind.TAG} else entry_config(base)
         yield _read(f"{group}/{name}", {**own, **member})
     else:
         raise TaskError(f"group {group} names {member!r:.80}, and there is no such task or group")
-
-
-def _file(entry: Entry) -> Mapping[str, Any]:
-    try:
-        config: Mapping[str, Any] = load_yaml(str(entry.yaml_path), resolve_func=False)
-    except Exception as error:  # the loader raises what the file and its includes make it raise
-        raise TaskError(f"task {entry.name}: {entry.yaml_path} can't be read: {one_line(error)}") from error
-    return config
 
 
 def _read(task: str, config: Mapping[str, Any]) -> _Read:

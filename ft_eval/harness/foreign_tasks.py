@@ -21,6 +21,7 @@ from lm_eval.tasks._yaml_loader import load_yaml
 
 from ft_eval.errors import TaskError, UsageError
 from ft_eval.harness.task_files import Fault, check_task_files
+from ft_eval.harness.task_index import entry_config
 from ft_eval.harness.task_limits import check_bounds, check_task_limits
 from ft_eval.resources import tasks_dir
 
@@ -69,10 +70,7 @@ def touched(index: Mapping[str, Entry], name: str, built: Iterable[str]) -> froz
 
 def _changes(index: Mapping[str, Entry], entry: Entry) -> bool:
     """Whether this is a group that holds a task of its own or changes one, or has such a group within it."""
-    if entry.kind is not Kind.GROUP:
-        return False
-    group = entry.cfg or (load_yaml(entry.yaml_path, resolve_func=False) if entry.yaml_path else {})  # no cfg if cached
-    return _says_more(index, group)
+    return entry.kind is Kind.GROUP and _says_more(index, entry_config(entry))
 
 
 def _says_more(index: Mapping[str, Entry], group: Mapping[str, Any]) -> bool:

@@ -16,9 +16,10 @@ from typing import Any
 import lm_eval
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._index import Entry, Kind
+from lm_eval.tasks._yaml_loader import load_yaml
 
 from ft_eval.errors import TaskError
-from ft_eval.harness.task_files import check_task_files
+from ft_eval.harness.task_files import check_task_files, one_line
 from ft_eval.records import content_hash
 from ft_eval.resources import tasks_dir, user_cache_dir
 
@@ -77,6 +78,19 @@ def leaves(index: Mapping[str, Entry], entry: Entry, above: tuple[str, ...] = ()
     return list(
         {leaf.name: leaf for name in names for leaf in leaves(index, index[name], (*above, entry.name))}.values()
     )
+
+
+def entry_config(entry: Entry) -> Mapping[str, Any]:
+    """What a task or group says of itself: by its file, no code run, where the kept index has the path alone.
+
+    Raises:
+        TaskError: the file can't be read.
+    """
+    config: Mapping[str, Any] | None = entry.cfg
+    try:
+        return config or load_yaml(str(entry.yaml_path), resolve_func=False)
+    except Exception as error:  # the loader raises what the file and its includes make it raise
+        raise TaskError(f"task {entry.name}: {entry.yaml_path} can't be read: {one_line(error)}") from error
 
 
 def _cache_file() -> Path:
