@@ -174,7 +174,7 @@ class ContainerServer:
 
     def _wait(self, seconds: float) -> messages.Message:
         until = time.monotonic() + seconds
-        with selectors.DefaultSelector() as selector:
+        with selectors.PollSelector() as selector:
             selector.register(self._from, selectors.EVENT_READ)
             while (message := self._said.take()) is None:
                 if not selector.select(max(0.0, until - time.monotonic())):

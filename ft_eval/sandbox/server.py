@@ -23,6 +23,7 @@ from typing import Any
 from ft_eval.sandbox import bubblewrap
 from ft_eval.sandbox.box import scratch
 from ft_eval.sandbox.box.config import UNPRIVILEGED_ID, ChildLimits, ServerConfig
+from ft_eval.sandbox.box.held import process_id
 from ft_eval.sandbox.box.view import NUMPY_PARENT
 
 _START_SECONDS = 60.0
@@ -138,7 +139,7 @@ class BoxServer:
         socket.send_fds(self._control, [limits.dump()], [opened[-1], their_answers])
         message, (pidfd,) = self._receive_with_descriptor(_REPLY_SECONDS)
         opened.append(pidfd)
-        pid = message["pid"] if self._tier == "ns" else _outer_pid(pidfd)
+        pid = message["pid"] if self._tier == "ns" else process_id(pidfd)
         return Child(pid=pid, pidfd=pidfd, answers_fd=answers)
 
     def finish(self) -> Report:
@@ -241,12 +242,6 @@ class BoxServer:
         size = os.fstat(self._stderr).st_size
         text = os.pread(self._stderr, 2000, max(0, size - 2000)).decode("utf-8", "replace").strip()
         return text.splitlines()[-1][:300] if text else "it said nothing"
-
-
-def _outer_pid(pidfd: int) -> int:
-    """The process id that the process of a descriptor has here, whatever its own namespace calls it."""
-    lines = Path(f"/proc/self/fdinfo/{pidfd}").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pid:"))
 
 
 def _make_work_dir() -> str:

@@ -15,7 +15,7 @@ def holds_too_many(pidfd: int, folder: str) -> bool:
     """Whether the process of a descriptor maps more than MAX_FILES files removed from a folder of unique name."""
     inside, found = f"/{Path(folder).name}/".encode(), set()
     try:
-        with Path(f"/proc/{_number(pidfd)}/maps").open("rb") as lines:
+        with Path(f"/proc/{process_id(pidfd)}/maps").open("rb") as lines:
             for line in lines:
                 if line.endswith(b" (deleted)\n") and inside in line:
                     found.add(tuple(line.split(None, 5)[_IDENTITY]))
@@ -26,7 +26,7 @@ def holds_too_many(pidfd: int, folder: str) -> bool:
     return False
 
 
-def _number(pidfd: int) -> str:
-    """The process's number in the /proc that is here, which may be another namespace's than the caller's."""
+def process_id(pidfd: int) -> int:
+    """The id of a descriptor's process in the /proc that is here, whatever other namespaces call it."""
     lines = Path(f"/proc/self/fdinfo/{pidfd}").read_text(encoding="ascii").splitlines()
-    return next(line.split()[1] for line in lines if line.startswith("Pid:"))
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pid:"))

@@ -30,8 +30,7 @@ DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 def readable_trees(numpy_parent: str) -> tuple[str, ...]:
     """Real paths of the folders and files a program may read, none inside another, that exist here."""
     wanted = [*_SYSTEM, *(link for link in _SYSTEM_LINKS if not Path(link).is_symlink()), *_python_trees()]
-    if numpy_parent:
-        wanted += [f"{numpy_parent}/numpy", f"{numpy_parent}/numpy.libs"]
+    wanted += [f"{numpy_parent}/{name}" for name in _numpy_folders(numpy_parent)]
     wanted += [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder.startswith("/")]
     real = sorted({os.path.realpath(path) for path in wanted if Path(path).exists()} - {"/"})
     return tuple(path for path in real if not any(path.startswith(f"{other}/") for other in real))
@@ -50,8 +49,8 @@ def without_packages(trees: Collection[str], numpy_parent: str) -> tuple[tuple[s
     For walls that can allow a folder with all that it holds, and can take nothing out of it.
     """
     hidden = package_folders(trees)
-    names = [f"{numpy_parent}/{name}" for name in ("numpy", "numpy.libs")] if numpy_parent else []
-    read, listed, pending = [os.path.realpath(name) for name in names], [], list(trees)
+    read = [os.path.realpath(f"{numpy_parent}/{name}") for name in _numpy_folders(numpy_parent)]
+    listed, pending = [], list(trees)
     while pending:
         tree = pending.pop()
         if not any(folder.startswith(f"{tree}/") for folder in hidden):
@@ -65,14 +64,18 @@ def without_packages(trees: Collection[str], numpy_parent: str) -> tuple[tuple[s
 
 def binds(numpy_parent: str, numpy_place: str) -> dict[str, str]:
     """What a root of its own shows: a tree's path here to its path there, with NumPy in the folder `numpy_place`."""
-    names = [name for name in ("numpy", "numpy.libs") if numpy_parent and Path(numpy_parent, name).is_dir()]
-    moved = {f"{numpy_parent}/{name}": f"{numpy_place}/{name}" for name in names}
+    moved = {f"{numpy_parent}/{name}": f"{numpy_place}/{name}" for name in _numpy_folders(numpy_parent)}
     return {tree: tree for tree in readable_trees("")} | moved
 
 
 def system_links() -> dict[str, str]:
     """The top-level links that the loader goes through, such as /lib64 -> usr/lib64."""
     return {link: str(Path(link).readlink()) for link in _SYSTEM_LINKS if Path(link).is_symlink()}
+
+
+def _numpy_folders(numpy_parent: str) -> list[str]:
+    """The names of NumPy's folders that are there; none where there is no NumPy."""
+    return [name for name in ("numpy", "numpy.libs") if numpy_parent and Path(numpy_parent, name).is_dir()]
 
 
 def _python_trees() -> list[str]:
